@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ledger.c: the files of ledgers: making, finding, opening and closing them,
+ * and the lock of a group.  A ledger gets its name only when its header is
+ * complete, so nobody ever maps half a one.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ledger-layout.h"
+
+static const char *ledger_dir = QUOTA_LEDGER_DIR;
+
+void quota_ledger_set_dir(const char *dir)
+{
+    ledger_dir = dir;
+}
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static uint64_t header_checksum(const struct quota_header *header)
+{
+    const unsigned char *p = (const unsigned char *)header;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
+        hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+/* The kernel's id of this boot; zeroes where /proc cannot be read. */
+static void read_boot_id(uint8_t id[16])
+{
+    char text[64] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    size_t n = 0;
+
+    memset(id, 0, 16);
+    if (fd < 0) {
+        return;
+    }
+    if (read(fd, text, sizeof(text) - 1) > 0) {
+        for (const char *p = text; n < 16 && p[0] && p[1]; ) {
+            unsigned byte;
+
+            if (*p == '-') {
+                p++;
+            } else if (sscanf(p, "%2x", &byte) == 1) {
+                id[n++] = byte;
+                p += 2;
+            } else {
+                break;
+            }
+        }
+    }
+    close(fd);
+    if (n != 16) {
+        memset(id, 0, 16);
+    }
+}
+
+static int check_header(const struct quota_header *header)
+{
+    static const uint8_t unknown[16];
+    uint8_t boot_id[16];
+
+    if (memcmp(header->magic, QUOTA_LEDGER_MAGIC, sizeof(header->magic)) != 0) {
+        return -EILSEQ;
+    }
+    if (header->version_major != QUOTA_LEDGER_MAJOR) {
+        return -EPROTONOSUPPORT;
+    }
+    if (header->checksum != header_checksum(header) ||
+        header->file_bytes < sizeof(struct quota_ledger_file) ||
+        !memchr(header->group, '\0', sizeof(header->group)) ||
+        !memchr(header->tenant, '\0', sizeof(header->tenant))) {
+        return -EBADMSG;
+    }
+    read_boot_id(boot_id);
+    if (memcmp(boot_id, unknown, 16) != 0 &&
+        memcmp(header->boot_id, unknown, 16) != 0 &&
+        memcmp(boot_id, header->boot_id, 16) != 0) {
+        return -ESTALE;
+    }
+    return 0;
+}
+
+static void init_file(struct quota_ledger_file *file,
+                      const char *group, const char *tenant)
+{
+    struct quota_header *header = &file->header;
+
+    memset(file, 0, sizeof(*file));
+    atomic_init(&file->sample.sampled_bytes, QUOTA_UNSAMPLED);
+    for (int i = 0; i < QUOTA_RATE_MAX; i++) {
+        atomic_init(&file->cells[i].sustained_tat_ns, QUOTA_TAT_EMPTY);
+        atomic_init(&file->cells[i].peak_tat_ns, QUOTA_TAT_EMPTY);
+    }
+    memcpy(header->magic, QUOTA_LEDGER_MAGIC, sizeof(header->magic));
+    header->version_major = QUOTA_LEDGER_MAJOR;
+    header->version_minor = QUOTA_LEDGER_MINOR;
+    header->file_bytes = sizeof(*file);
+    read_boot_id(header->boot_id);
+    snprintf(header->group, sizeof(header->group), "%s", group);
+    snprintf(header->tenant, sizeof(header->tenant), "%s", tenant);
+    header->checksum = header_checksum(header);
+}
+
+static int group_dir(const char *group, char *path, size_t size)
+{
+    int n;
+
+    if (quota_name_check_group(group, NULL) < 0) {
+        return -EINVAL;
+    }
+    n = snprintf(path, size, "%s/%s", ledger_dir, group);
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int quota_ledger_path(const char *group, const char *tenant,
+                      char *path, size_t size)
+{
+    size_t len;
+    int ret, n;
+
+    if (quota_name_check_tenant(tenant, NULL) < 0) {
+        return -EINVAL;
+    }
+    ret = group_dir(group, path, size);
+    if (ret < 0) {
+        return ret;
+    }
+    len = strlen(path);
+    n = snprintf(path + len, size - len, "/%s", tenant);
+    return n < 0 || (size_t)n >= size - len ? -ENAMETOOLONG : 0;
+}
+
+static int make_group_dir(const char *group)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    int ret = group_dir(group, path, sizeof(path));
+
+    if (ret < 0) {
+        return ret;
+    }
+    if ((mkdir(ledger_dir, 0700) < 0 && errno != EEXIST) ||
+        (mkdir(path, 0700) < 0 && errno != EEXIST)) {
+        return -errno;
+    }
+    return 0;
+}
+
+int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
+{
+    struct quota_ledger *l = calloc(1, sizeof(*l));
+    int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    struct stat st;
+    int ret;
+
+    *ledger = NULL;
+    if (!l) {
+        return -ENOMEM;
+    }
+    l->file = MAP_FAILED;
+    l->is_writable = writable;
+    l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (l->fd < 0 || fstat(l->fd, &st) < 0) {
+        ret = -errno;
+        goto fail;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        ret = -EILSEQ;
+        goto fail;
+    }
+    /* Read the header before the length is judged: "not a ledger" says more
+     * of a short text file than "truncated" does. */
+    memset(&l->header, 0, sizeof(l->header));
+    if (pread(l->fd, &l->header, sizeof(l->header), 0) < 0) {
+        ret = -errno;
+        goto fail;
+    }
+    if (st.st_size > 0 && memcmp(l->header.magic, QUOTA_LEDGER_MAGIC,
+                                 sizeof(l->header.magic)) != 0) {
+        ret = -EILSEQ;
+        goto fail;
+    }
+    if ((size_t)st.st_size < sizeof(l->header)) {
+        ret = -ENODATA;
+        goto fail;
+    }
+    ret = check_header(&l->header);
+    if (ret < 0) {
+        goto fail;
+    }
+    if ((size_t)st.st_size < l->header.file_bytes) {
+        ret = -ENODATA;
+        goto fail;
+    }
+    l->file = mmap(NULL, sizeof(*l->file), prot, MAP_SHARED, l->fd, 0);
+    if (l->file == MAP_FAILED) {
+        ret = -errno;
+        goto fail;
+    }
+    *ledger = l;
+    return 0;
+
+fail:
+    quota_ledger_close(l);
+    return ret;
+}
+
+int quota_ledger_open(const char *path, bool writable,
+                      struct quota_ledger **ledger)
+{
+    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    int ret;
+
+    *ledger = NULL;
+    if (fd < 0) {
+        return -errno;
+    }
+    ret = quota_ledger_open_fd(fd, writable, ledger);
+    close(fd);
+    return ret;
+}
+
+/* Make a complete ledger under a temporary name, then give it its own. */
+static int create_file(const char *group, const char *tenant, const char *path)
+{
+    char temporary[QUOTA_LEDGER_PATH_BYTES + 16];
+    struct quota_ledger_file *file;
+    int fd, ret = 0;
+
+    /* A tenant's name never begins with a dot. */
+    snprintf(temporary, sizeof(temporary), "%.*s/.%s.new",
+             (int)(strrchr(path, '/') - path), path, tenant);
+    unlink(temporary);
+    fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return -errno;
+    }
+    /* posix_fallocate, not ftruncate: a full tmpfs is told now, not by a
+     * SIGBUS later. */
+    ret = -posix_fallocate(fd, 0, sizeof(*file));
+    if (ret < 0) {
+        goto out;
+    }
+    file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (file == MAP_FAILED) {
+        ret = -errno;
+        goto out;
+    }
+    init_file(file, group, tenant);
+    munmap(file, sizeof(*file));
+    if (rename(temporary, path) < 0) {
+        ret = -errno;
+    }
+out:
+    close(fd);
+    if (ret < 0) {
+        unlink(temporary);
+    }
+    return ret;
+}
+
+int quota_ledger_create(const char *group, const char *tenant,
+                        struct quota_ledger **ledger)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    int ret;
+
+    *ledger = NULL;
+    ret = quota_ledger_path(group, tenant, path, sizeof(path));
+    if (ret < 0) {
+        return ret;
+    }
+    ret = make_group_dir(group);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = quota_ledger_open(path, true, ledger);
+    if (ret == 0) {
+        if (strcmp((*ledger)->header.group, group) == 0 &&
+            strcmp((*ledger)->header.tenant, tenant) == 0) {
+            return 0;
+        }
+        quota_ledger_close(*ledger);
+        *ledger = NULL;
+    } else if (ret == -EACCES || ret == -EPERM || ret == -ENOMEM ||
+               ret == -EMFILE || ret == -ENFILE) {
+        return ret;
+    }
+    ret = create_file(group, tenant, path);
+    return ret < 0 ? ret : quota_ledger_open(path, true, ledger);
+}
+
+int quota_ledger_new_private(const char *tenant, struct quota_ledger **ledger)
+{
+    struct quota_ledger *l = calloc(1, sizeof(*l));
+
+    *ledger = NULL;
+    if (!l) {
+        return -ENOMEM;
+    }
+    l->fd = -1;
+    l->is_writable = true;
+    l->file = mmap(NULL, sizeof(*l->file), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (l->file == MAP_FAILED) {
+        quota_ledger_close(l);
+        return -ENOMEM;
+    }
+    init_file(l->file, "", tenant);
+    l->header = l->file->header;
+    *ledger = l;
+    return 0;
+}
+
+void quota_ledger_close(struct quota_ledger *ledger)
+{
+    if (!ledger) {
+        return;
+    }
+    if (ledger->file != MAP_FAILED) {
+        munmap(ledger->file, sizeof(*ledger->file));
+    }
+    if (ledger->fd >= 0) {
+        close(ledger->fd);
+    }
+    free(ledger);
+}
+
+int quota_ledger_unlink(const char *group, const char *tenant)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    int ret = quota_ledger_path(group, tenant, path, sizeof(path));
+
+    if (ret < 0) {
+        return ret;
+    }
+    return unlink(path) < 0 ? -errno : 0;
+}
+
+const char *quota_ledger_group(const struct quota_ledger *ledger)
+{
+    return ledger->header.group;
+}
+
+const char *quota_ledger_tenant(const struct quota_ledger *ledger)
+{
+    return ledger->header.tenant;
+}
+
+bool quota_ledger_is_current(const struct quota_ledger *ledger)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    struct stat ours, named;
+
+    if (ledger->fd < 0) {
+        return true;
+    }
+    return quota_ledger_path(ledger->header.group, ledger->header.tenant,
+                             path, sizeof(path)) == 0 &&
+           fstat(ledger->fd, &ours) == 0 && stat(path, &named) == 0 &&
+           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+const char *quota_ledger_strerror(int error)
+{
+    switch (error < 0 ? -error : error) {
+    case ENOENT:
+        return "does not exist";
+    case ENODATA:
+        return "is truncated";
+    case EILSEQ:
+        return "is not a quota-lvm ledger";
+    case EPROTONOSUPPORT:
+        return "has another major version than this program";
+    case EBADMSG:
+        return "is damaged: its header does not match its checksum";
+    case ESTALE:
+        return "was left over from before the last boot";
+    case EACCES:
+    case EPERM:
+        return "may not be opened by this user";
+    default:
+        return "cannot be opened";
+    }
+}
+
+int quota_group_lock(const char *group)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    size_t len;
+    int fd, ret;
+
+    ret = make_group_dir(group);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = group_dir(group, path, sizeof(path) - sizeof("/.lock"));
+    if (ret < 0) {
+        return ret;
+    }
+    len = strlen(path);
+    snprintf(path + len, sizeof(path) - len, "/.lock");
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return -errno;
+    }
+    while (flock(fd, LOCK_EX) < 0) {
+        if (errno != EINTR) {
+            ret = -errno;
+            close(fd);
+            return ret;
+        }
+    }
+    return fd;
+}
+
+void quota_group_unlock(int lock_fd)
+{
+    close(lock_fd);
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * quota-ledger.h: the ledger of one tenant, shared by every process that
+ * writes for it.
+ *
+ * A ledger is a small file in /run/quota-lvm, mapped by the QEMU processes of
+ * the tenant (which reserve and settle), by quota-lvmd (which samples) and by
+ * whoever changes a limit (under the group's lock).  It is never the truth:
+ * it is rebuilt from LVM's tags and device-mapper's status, so losing it
+ * loses nothing.
+ *
+ * Every function returns 0 or a negative errno unless it says otherwise.
+ * Nothing here blocks except where the name says "wait" or "lock", prints, or
+ * exits.  Functions on a ledger may be called by any thread at any time.
+ */
+#ifndef QUOTA_LEDGER_H
+#define QUOTA_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quota-limits.h"
+
+/* Ledgers are QUOTA_LEDGER_DIR/<group>/<tenant>. */
+#define QUOTA_LEDGER_DIR "/run/quota-lvm"
+#define QUOTA_LEDGER_PATH_BYTES 512
+
+struct quota_ledger;
+
+/* ---- files: create, open, close (ledger.c) ------------------------------ */
+
+/*
+ * quota_ledger_set_dir: use @dir (not copied) in place of QUOTA_LEDGER_DIR in
+ * this process; for tests, which must not touch the host's.
+ */
+void quota_ledger_set_dir(const char *dir);
+
+/*
+ * quota_ledger_path: write the path of a tenant's ledger into @path.
+ * Returns -EINVAL for a bad name, -ENAMETOOLONG when @size is too small.
+ */
+int quota_ledger_path(const char *group, const char *tenant,
+                      char *path, size_t size);
+
+/*
+ * quota_ledger_create: open the ledger of a tenant for reading and writing,
+ * making directory and file (mode 0600) first where they are missing.  A file
+ * that is there but is not a valid ledger of this boot for this tenant is
+ * replaced by a new file: whoever still maps the old one keeps it, and fails
+ * closed because nobody samples it any more.  The caller must hold the
+ * group's lock (quota_group_lock).
+ *
+ * A new ledger admits nothing until quota_limits_publish and a first sample.
+ */
+int quota_ledger_create(const char *group, const char *tenant,
+                        struct quota_ledger **ledger);
+
+/*
+ * quota_ledger_open: map an existing ledger.  quota_ledger_open_fd takes a
+ * descriptor instead of a path and keeps a duplicate of it; with a read-only
+ * descriptor only the functions that say "read" may be used.
+ *
+ * Errors, each with one meaning that the host should put into words:
+ *   open(2)'s own    the file cannot be opened, e.g. -ENOENT: no ledger
+ *   -ENODATA         truncated: shorter than a ledger
+ *   -EILSEQ          not a ledger: the magic is wrong
+ *   -EPROTONOSUPPORT a ledger of another major version
+ *   -EBADMSG         damaged: the checksum of the header does not match
+ *   -ESTALE          left over from before the last boot
+ */
+int quota_ledger_open(const char *path, bool writable,
+                      struct quota_ledger **ledger);
+int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger);
+
+/* quota_ledger_strerror: what an error of quota_ledger_open means, as the end
+ * of a sentence ("is truncated"); never NULL, static memory. */
+const char *quota_ledger_strerror(int error);
+
+/*
+ * quota_ledger_new_private: a ledger in this process's own memory, without a
+ * file: for limits that are given to one filter directly.  The owner samples
+ * it itself.
+ */
+int quota_ledger_new_private(const char *tenant, struct quota_ledger **ledger);
+
+/* quota_ledger_close: unmap and free; NULL is allowed. */
+void quota_ledger_close(struct quota_ledger *ledger);
+
+/* quota_ledger_unlink: remove a tenant's ledger file.  -ENOENT if missing. */
+int quota_ledger_unlink(const char *group, const char *tenant);
+
+/* Names as the header gives them; valid while the ledger is open. */
+const char *quota_ledger_group(const struct quota_ledger *ledger);
+const char *quota_ledger_tenant(const struct quota_ledger *ledger);
+
+/* quota_ledger_is_current: the file at the ledger's path is still this one
+ * (false after it was replaced or removed). */
+bool quota_ledger_is_current(const struct quota_ledger *ledger);
+
+/*
+ * quota_group_lock: take the lock of a group's quotas, waiting for it.
+ * Whoever reads LVM, decides by a limit and changes LVM or publishes limits
+ * does it under this lock, so that two processes cannot both hand out a
+ * tenant's last extent.  It is a flock(2) on a file beside the ledgers: the
+ * kernel drops it with its holder.  Returns a descriptor (>= 0) for
+ * quota_group_unlock.  -EINVAL for a bad name.
+ */
+int quota_group_lock(const char *group);
+void quota_group_unlock(int lock_fd);
+
+/* ---- what is shared (state.c) -------------------------------------------- */
+
+/* Why a write was, or would be, refused. */
+enum quota_reason {
+    QUOTA_REASON_NONE,              /* there is room, or it is being made */
+    QUOTA_REASON_TENANT_LIMIT,      /* the tenant's limit is reached */
+    QUOTA_REASON_GROUP_FULL,        /* the limit has room, the group has not */
+    QUOTA_REASON_ACCOUNTING_LOST,   /* no sampler answers, or the ledger
+                                       contradicts itself */
+    QUOTA_REASON_MAX
+};
+
+/* quota_reason_name: "none", "tenant-limit", "group-full",
+ * "accounting-lost", as reports print them. */
+const char *quota_reason_name(enum quota_reason reason);
+
+/*
+ * struct quota_state: what LVM says of a tenant: its limits (from tags) and
+ * what they are measured against.
+ */
+struct quota_state {
+    struct quota_limits limits;
+    uint64_t thick_bytes;       /* charged for volumes outside the thin pool */
+    uint64_t grant_bytes;       /* data size of the tenant's thin pool */
+    uint64_t chunk_bytes;       /* its chunk: a multiple of 64 KiB, not always
+                                   a power of two */
+    uint64_t group_free_bytes;  /* free extents of the volume group */
+};
+
+/*
+ * quota_state_publish: make @state what the ledger enforces, from the next
+ * admission and within 100 ms for requests that already wait.  The caller
+ * holds the group's lock and read @state under it.  A rate that differs from
+ * what was armed starts without saved-up credit.
+ */
+void quota_state_publish(struct quota_ledger *ledger,
+                         const struct quota_state *state);
+
+/* quota_state_read: a copy of what is enforced now. */
+void quota_state_read(const struct quota_ledger *ledger,
+                      struct quota_state *state);
+
+/*
+ * struct quota_lv: what `lvs` says of one LV that carries the tenant's tag;
+ * the rules of charging are in quota_state_charge and nowhere else:
+ *   segtype "thin-pool"   the grant; its tags are the limits
+ *   segtype "thin"        nothing: it lives inside the grant
+ *   anything else         thick: charged whole
+ * The thin pool's metadata is not charged.
+ */
+struct quota_lv {
+    const char *name;           /* lv_name */
+    const char *segtype;        /* segtype */
+    const char *tags;           /* lv_tags: separated by commas */
+    uint64_t size_bytes;        /* lv_size */
+    uint64_t chunk_bytes;       /* chunk_size; used for a thin pool */
+};
+
+/*
+ * quota_state_charge: add one LV of the tenant to @state, which began as
+ * zeroes.  -EINVAL: a limit's tag on the thin pool cannot be read; the rest
+ * is charged all the same.
+ */
+int quota_state_charge(struct quota_state *state, const struct quota_lv *lv);
+
+/*
+ * quota_state_can_grow: how many bytes may be added for a thick volume or to
+ * the grant: what is left of the limit beside thick and grant, and of the
+ * group.  *@reason (may be NULL) tells which of the two is the smaller.
+ */
+uint64_t quota_state_can_grow(const struct quota_state *state,
+                              enum quota_reason *reason);
+
+/* struct quota_usage: one reading of a tenant's bytes, all from one moment as
+ * far as that can be without stopping anybody; sums never under-count. */
+struct quota_usage {
+    uint64_t limit_bytes;
+    uint64_t thick_bytes;
+    uint64_t grant_bytes;
+    uint64_t sampled_bytes;     /* thin pool's used bytes at the last sample */
+    uint64_t unsampled_bytes;   /* reserved since, in flight or settled */
+    uint64_t used_bytes;        /* thick + sampled + unsampled */
+    uint64_t available_bytes;   /* limit - used, 0 when over limit */
+    uint64_t sample_ns;         /* CLOCK_MONOTONIC of the last sample, 0: none */
+    uint64_t refused_total;     /* writes that were refused for good */
+    enum quota_reason reason;   /* the sampler's last word */
+    bool is_over_limit;         /* used > limit */
+};
+void quota_usage_read(const struct quota_ledger *ledger,
+                      struct quota_usage *usage);
+
+/* ---- attaching writers (slot.c) ----------------------------------------- */
+
+/*
+ * quota_slot_attach: claim a slot for one writer (one filter node).  A slot
+ * remembers what its owner has in flight, so that a killed owner's share can
+ * be given back.  The claim lives as long as the open file description of the
+ * ledger's descriptor: the kernel tells when its last holder is gone.
+ * @volume is kept for reports (truncated to 127 bytes).
+ * Returns a slot number >= 0, or -EUSERS when all are taken.
+ */
+int quota_slot_attach(struct quota_ledger *ledger, const char *volume);
+
+/* quota_slot_detach: give the slot back.  Nothing may be in flight. */
+void quota_slot_detach(struct quota_ledger *ledger, int slot);
+
+/* quota_slot_audit: settle what dead owners had in flight and free their
+ * slots.  For the sampler, before it samples.  Returns the number of dead
+ * slots found, or a negative errno. */
+int quota_slot_audit(struct quota_ledger *ledger);
+
+/* quota_slot_count: attached slots, live or not yet audited. */
+unsigned quota_slot_count(const struct quota_ledger *ledger);
+
+/* ---- accounting (account.c) --------------------------------------------- */
+
+/*
+ * quota_bytes_reserve: admit @bytes of new allocation, before it is issued.
+ * Returns 0, or -ENOSPC: there is no room by what the ledger knows; ring
+ * the doorbell and try again after the answer (quota_admission_wait_ns does
+ * the deciding); or -EUCLEAN: the ledger contradicts itself, fail closed.
+ */
+int quota_bytes_reserve(struct quota_ledger *ledger, int slot, uint64_t bytes);
+
+/*
+ * quota_bytes_settle: the write that reserved @bytes has finished, whether it
+ * allocated, failed or was cancelled: what it really took shows in the next
+ * sample.
+ */
+void quota_bytes_settle(struct quota_ledger *ledger, int slot, uint64_t bytes);
+
+/*
+ * A refused write becomes an admission: it rings once, then asks
+ * quota_admission_poll until that says 0 (reserved), or a final error.
+ * Zero-initialise before the first call.
+ */
+struct quota_admission {
+    uint32_t ticket;            /* doorbell value that must be answered */
+    bool is_waiting;
+    uint64_t since_ns;          /* CLOCK_MONOTONIC when it first rang */
+    enum quota_reason reason;   /* valid after -ENOSPC or -EUCLEAN */
+};
+
+/*
+ * quota_admission_poll: try to reserve @bytes, ringing the doorbell where
+ * that is needed.
+ *   0         reserved
+ *   -EAGAIN   not decided yet: call again in a millisecond or so
+ *   -ENOSPC   refused by a sample newer than the request; reason says why,
+ *             or because no sampler answered for @patience_ns
+ *             (QUOTA_REASON_ACCOUNTING_LOST)
+ *   -EUCLEAN  the ledger contradicts itself (QUOTA_REASON_ACCOUNTING_LOST)
+ * A final refusal is counted in refused_total.
+ */
+int quota_admission_poll(struct quota_ledger *ledger, int slot, uint64_t bytes,
+                         uint64_t now_ns, uint64_t patience_ns,
+                         struct quota_admission *admission);
+
+/* ---- the sampler's side (sample.c) -------------------------------------- */
+
+/*
+ * struct quota_sample: what must be read before the kernel is asked.  Every
+ * write that was settled then is inside what the kernel answers.
+ */
+struct quota_sample {
+    uint64_t settled_bytes;
+    uint32_t doorbell;
+};
+
+/*
+ * quota_sample_begin: call first; then read the thin pool's used bytes from
+ * device-mapper; then quota_sample_publish.  One sampler a ledger.
+ */
+void quota_sample_begin(const struct quota_ledger *ledger,
+                        struct quota_sample *sample);
+
+/*
+ * quota_sample_publish: @used_bytes as the kernel said after
+ * quota_sample_begin.  @reason tells a writer that is still refused why:
+ * QUOTA_REASON_NONE means room is being made and it should go on waiting.
+ */
+void quota_sample_publish(struct quota_ledger *ledger,
+                          const struct quota_sample *sample,
+                          uint64_t used_bytes, uint64_t now_ns,
+                          enum quota_reason reason);
+
+/*
+ * quota_doorbell_wait: sleep until a writer rings after @seen (the doorbell
+ * of the last quota_sample_begin), quota_doorbell_ring is called, or
+ * @timeout_ns has passed.  Returns 0 (rung) or -ETIMEDOUT.
+ */
+int quota_doorbell_wait(struct quota_ledger *ledger, uint32_t seen,
+                        uint64_t timeout_ns);
+/* quota_doorbell_ring: ask for a sample; returns the ticket of this ring. */
+uint32_t quota_doorbell_ring(struct quota_ledger *ledger);
+
+/*
+ * quota_doorbell_demand: bytes that the largest waiting writer was refused
+ * since the last call, 0 for none: how much room a step must make at least.
+ */
+uint64_t quota_doorbell_demand(struct quota_ledger *ledger);
+
+/* ---- throughput (rate.c) ------------------------------------------------ */
+
+/* quota_rate_is_armed: any rate is limited.  One load. */
+bool quota_rate_is_armed(const struct quota_ledger *ledger);
+
+/*
+ * A request pays for its bytes and for itself when it arrives, and then may
+ * start when quota_rate_wait_ns says 0.
+ */
+struct quota_payment {
+    uint64_t start_ns;          /* CLOCK_MONOTONIC */
+    uint64_t bytes;
+    uint32_t generation;        /* of the rates it was paid under */
+    bool is_write;
+};
+
+/*
+ * quota_rate_pay: charge one request.  @is_write counts for the write rates
+ * (writes, zero writes, discards), else for the read rates.
+ *
+ * The generic cell rate algorithm (ITU-T I.371, annex A): each rate keeps the
+ * theoretical arrival time of its next request in one word, moved forward by
+ * compare-and-swap.  A request may start once that time, less the burst
+ * tolerance, has come.
+ */
+void quota_rate_pay(struct quota_ledger *ledger, struct quota_payment *payment,
+                    bool is_write, uint64_t bytes, uint64_t now_ns);
+
+/*
+ * quota_rate_wait_ns: how long to sleep before asking again; 0: start now.
+ * Never more than 50 ms, so that a change of the rates, which voids and
+ * charges anew what still waits, is seen in time.
+ */
+uint64_t quota_rate_wait_ns(struct quota_ledger *ledger,
+                            struct quota_payment *payment, uint64_t now_ns);
+
+/* quota_clock_ns: CLOCK_MONOTONIC. */
+uint64_t quota_clock_ns(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tag.c: limits and tenants as LVM tags.  Only the tags of the known prefix
+ * are ours; all others are left alone.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "quota-limits.h"
+
+int quota_tag_format_limit(const struct quota_limits *limits,
+                           const struct quota_limit_field *field,
+                           char tag[QUOTA_TAG_MAX_BYTES])
+{
+    uint64_t value = quota_limit_get(limits, field);
+
+    if (value == 0) {
+        return -ENOENT;
+    }
+    snprintf(tag, QUOTA_TAG_MAX_BYTES, QUOTA_TAG_PREFIX "%s=%" PRIu64,
+             field->name, value);
+    return 0;
+}
+
+static const char *after_prefix(const char *tag, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return strncmp(tag, prefix, len) == 0 ? tag + len : NULL;
+}
+
+int quota_tag_parse_limit(const char *tag, struct quota_limits *limits)
+{
+    const char *key = after_prefix(tag, QUOTA_TAG_PREFIX);
+    const char *equals = key ? strchr(key, '=') : NULL;
+    const struct quota_limit_field *field;
+    char name[QUOTA_TAG_MAX_BYTES];
+    uint64_t value = 0;
+
+    if (!equals || (size_t)(equals - key) >= sizeof(name)) {
+        return -ENOENT;
+    }
+    memcpy(name, key, equals - key);
+    name[equals - key] = '\0';
+    field = quota_limit_field_find(name);
+    if (!field) {
+        return -ENOENT;
+    }
+    if (equals[1] == '\0') {
+        return -EINVAL;
+    }
+    for (const char *p = equals + 1; *p; p++) {
+        if (*p < '0' || *p > '9' || 
+            value > (uint64_t)(INT64_MAX - 9) / 10) {
+            return -EINVAL;
+        }
+        value = value * 10 + (*p - '0');
+    }
+    quota_limit_set(limits, field, value);
+    return 0;
+}
+
+const char *quota_tag_parse_tenant(const char *tag)
+{
+    return after_prefix(tag, QUOTA_TAG_TENANT);
+}
