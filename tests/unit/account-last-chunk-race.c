@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Processes that fight for the last chunks must together get exactly what is
+ * there, never one byte over, whatever a sampler publishes meanwhile. */
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "scratch.h"
+
+#define CHUNK UINT64_C(65536)
+#define WRITERS 4
+#define CHUNKS UINT64_C(200000)
+
+/* Each writer takes chunks until it is refused, and counts what it got in the
+ * stand-in for the kernel's allocation map before it settles. */
+static void write_all(quota_u64 *kernel)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    struct quota_ledger *ledger;
+    int slot;
+
+    quota_ledger_path("vg0", "acme", path, sizeof(path));
+    if (quota_ledger_open(path, true, &ledger) < 0) {
+        _exit(1);
+    }
+    slot = quota_slot_attach(ledger, "disk");
+    if (slot < 0) {
+        _exit(2);
+    }
+    for (;;) {
+        struct quota_admission admission = { 0 };
+        int ret;
+
+        while ((ret = quota_admission_poll(ledger, slot, CHUNK,
+                                           quota_clock_ns(), INT64_MAX,
+                                           &admission)) == -EAGAIN) {
+            g_usleep(100);
+        }
+        if (ret < 0) {
+            break;
+        }
+        atomic_fetch_add(kernel, CHUNK);
+        quota_bytes_settle(ledger, slot, CHUNK);
+    }
+    quota_slot_detach(ledger, slot);
+    quota_ledger_close(ledger);
+    _exit(0);
+}
+
+static void test_race(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("acme");
+    quota_u64 *kernel = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pids[WRITERS];
+    struct quota_usage usage;
+    int running = WRITERS;
+
+    g_assert_true(kernel != MAP_FAILED);
+    scratch_publish(ledger, CHUNKS * CHUNK, 0, CHUNKS * CHUNK);
+    scratch_sample(ledger, 0, QUOTA_REASON_TENANT_LIMIT);
+    for (int i = 0; i < WRITERS; i++) {
+        pids[i] = fork();
+        g_assert_cmpint(pids[i], >=, 0);
+        if (pids[i] == 0) {
+            write_all(kernel);
+        }
+    }
+    while (running) {
+        struct quota_sample sample;
+        int status;
+
+        g_assert_cmpint(quota_slot_audit(ledger), >=, 0);
+        quota_sample_begin(ledger, &sample);
+        quota_sample_publish(ledger, &sample, atomic_load(kernel),
+                             quota_clock_ns(), QUOTA_REASON_TENANT_LIMIT);
+        quota_usage_read(ledger, &usage);
+        g_assert_cmpuint(usage.used_bytes, <=, CHUNKS * CHUNK);
+        if (waitpid(-1, &status, WNOHANG) > 0) {
+            g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            running--;
+        }
+    }
+    g_assert_cmpuint(atomic_load(kernel), ==, CHUNKS * CHUNK);
+    scratch_sample(ledger, atomic_load(kernel), QUOTA_REASON_TENANT_LIMIT);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.used_bytes, ==, CHUNKS * CHUNK);
+    g_assert_cmpuint(usage.unsampled_bytes, ==, 0);
+    munmap(kernel, 4096);
+    quota_ledger_close(ledger);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/account/last-chunk-race", test_race);
+    return scratch_run();
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A limit must read back from its tag as it was written, and an LV be charged
+ * once and in the right place. */
+#include "scratch.h"
+
+static void test_round_trip(void)
+{
+    for (size_t i = 0; i < quota_limit_fields_count; i++) {
+        const struct quota_limit_field *field = &quota_limit_fields[i];
+        struct quota_limits in = { 0 }, out = { 0 };
+        char tag[QUOTA_TAG_MAX_BYTES];
+
+        g_assert_cmpint(quota_tag_format_limit(&in, field, tag), ==, -ENOENT);
+        quota_limit_set(&in, field, 1234567890123 + i);
+        g_assert_cmpint(quota_tag_format_limit(&in, field, tag), ==, 0);
+        g_assert_cmpint(quota_tag_parse_limit(tag, &out), ==, 0);
+        g_assert_cmpmem(&in, sizeof(in), &out, sizeof(out));
+        g_assert_true(quota_limit_field_find(field->name) == field);
+        for (size_t j = 0; j < i; j++) {
+            g_assert_cmpuint(field->offset, !=, quota_limit_fields[j].offset);
+        }
+    }
+}
+
+static void test_foreign_and_bad_tags(void)
+{
+    static const char *const foreign[] = {
+        "", "backup", "quota-lvm", "quota-lvm:", "quota-lvm:limit",
+        "quota-lvm:tenant=acme", "quota-lvm:colour=blue", "limit=5",
+    };
+    static const char *const bad[] = {
+        "quota-lvm:limit=", "quota-lvm:limit=-1", "quota-lvm:limit=5G",
+        "quota-lvm:limit=99999999999999999999",
+        "quota-lvm:total_iops_sec=1.5",
+    };
+    struct quota_limits limits = { 0 }, none = { 0 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++) {
+        g_assert_cmpint(quota_tag_parse_limit(foreign[i], &limits), ==,
+                        -ENOENT);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_assert_cmpint(quota_tag_parse_limit(bad[i], &limits), ==, -EINVAL);
+    }
+    g_assert_cmpmem(&limits, sizeof(limits), &none, sizeof(none));
+    g_assert_cmpstr(quota_tag_parse_tenant("quota-lvm:tenant=acme"), ==,
+                    "acme");
+    g_assert_null(quota_tag_parse_tenant("quota-lvm:limit=1"));
+}
+
+static void test_senseless_sets(void)
+{
+    const struct {
+        struct quota_limits limits;
+        const char *field;
+    } cases[] = {
+        { { .rates[0] = { 0, 5, 0 } }, "total_bytes_sec_max" },
+        { { .rates[2] = { 9, 5, 0 } }, "write_bytes_sec_max" },
+        { { .rates[4] = { 9, 0, 3 } }, "read_iops_sec_max_length" },
+        { { .rates[0] = { 9, 0, 0 }, .rates[1] = { 9, 0, 0 } },
+          "total_bytes_sec" },
+        { { .rates[3] = { 9, 0, 0 }, .rates[5] = { 9, 0, 0 } },
+          "total_iops_sec" },
+        { { .limit_bytes = UINT64_C(1) << 63 }, "limit" },
+    };
+    const struct quota_limits good = {
+        .limit_bytes = GIB,
+        .rates[0] = { 5, 9, 3 }, .rates[4] = { 5, 0, 0 },
+    };
+    const struct quota_limit_field *field;
+    const char *why;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpint(quota_limits_check(&cases[i].limits, &field, &why), ==,
+                        -EINVAL);
+        g_assert_cmpstr(field->name, ==, cases[i].field);
+        g_assert_nonnull(why);
+    }
+    g_assert_cmpint(quota_limits_check(&good, &field, &why), ==, 0);
+}
+
+static void test_digest_sees_every_limit(void)
+{
+    struct quota_limits none = { 0 };
+
+    for (size_t i = 0; i < quota_limit_fields_count; i++) {
+        struct quota_limits limits = { 0 };
+        uint64_t one, two;
+
+        quota_limit_set(&limits, &quota_limit_fields[i], 1);
+        one = quota_limits_digest(&limits);
+        quota_limit_set(&limits, &quota_limit_fields[i], 2);
+        two = quota_limits_digest(&limits);
+        g_assert_cmpuint(one, !=, two);
+        g_assert_cmpuint(one, !=, quota_limits_digest(&none));
+    }
+}
+
+static void test_charge(void)
+{
+    const struct quota_lv lvs[] = {
+        { "acme._thin", "thin-pool",
+          "quota-lvm:limit=10737418240,quota-lvm:tenant=acme,mine",
+          2 * GIB, 65536 },
+        { "acme.data", "thin", "quota-lvm:tenant=acme", 50 * GIB, 0 },
+        { "acme.logs", "linear", "quota-lvm:limit=7", 3 * GIB, 0 },
+        { "acme.snap", "thin", "", GIB, 0 },
+        { "acme.db", "striped", "quota-lvm:tenant=acme", GIB, 0 },
+    };
+    struct quota_state state = { .group_free_bytes = 100 * GIB };
+    enum quota_reason reason;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lvs); i++) {
+        g_assert_cmpint(quota_state_charge(&state, &lvs[i]), ==, 0);
+    }
+    g_assert_cmpuint(state.limits.limit_bytes, ==, 10 * GIB);
+    g_assert_cmpuint(state.grant_bytes, ==, 2 * GIB);
+    g_assert_cmpuint(state.thick_bytes, ==, 4 * GIB);
+    g_assert_cmpuint(state.chunk_bytes, ==, 65536);
+    g_assert_cmpuint(quota_state_can_grow(&state, &reason), ==, 4 * GIB);
+    g_assert_cmpint(reason, ==, QUOTA_REASON_TENANT_LIMIT);
+    state.group_free_bytes = GIB;
+    g_assert_cmpuint(quota_state_can_grow(&state, &reason), ==, GIB);
+    g_assert_cmpint(reason, ==, QUOTA_REASON_GROUP_FULL);
+    state.limits.limit_bytes = 5 * GIB;
+    g_assert_cmpuint(quota_state_can_grow(&state, &reason), ==, 0);
+    g_assert_cmpint(reason, ==, QUOTA_REASON_TENANT_LIMIT);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/limits/round-trip", test_round_trip);
+    g_test_add_func("/limits/foreign-and-bad-tags", test_foreign_and_bad_tags);
+    g_test_add_func("/limits/senseless-sets", test_senseless_sets);
+    g_test_add_func("/limits/digest", test_digest_sees_every_limit);
+    g_test_add_func("/limits/charge", test_charge);
+    return g_test_run();
+}

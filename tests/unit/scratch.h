@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * scratch.h: a ledger directory of the test's own, gone with it.
+ */
+#ifndef TEST_SCRATCH_H
+#define TEST_SCRATCH_H
+
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "ledger-layout.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+static char *scratch_dir;
+
+static inline void scratch_remove(const char *dir)
+{
+    GDir *d = g_dir_open(dir, 0, NULL);
+    const char *name;
+
+    while (d && (name = g_dir_read_name(d))) {
+        char *path = g_build_filename(dir, name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
+            scratch_remove(path);
+        } else {
+            g_unlink(path);
+        }
+        g_free(path);
+    }
+    if (d) {
+        g_dir_close(d);
+    }
+    g_rmdir(dir);
+}
+
+static inline int scratch_run(void)
+{
+    int ret;
+
+    scratch_dir = g_dir_make_tmp("quota-lvm-XXXXXX", NULL);
+    g_assert_nonnull(scratch_dir);
+    quota_ledger_set_dir(scratch_dir);
+    ret = g_test_run();
+    scratch_remove(scratch_dir);
+    g_free(scratch_dir);
+    return ret;
+}
+
+static inline struct quota_ledger *scratch_ledger(const char *tenant)
+{
+    struct quota_ledger *ledger;
+    int lock = quota_group_lock("vg0");
+
+    g_assert_cmpint(lock, >=, 0);
+    g_assert_cmpint(quota_ledger_create("vg0", tenant, &ledger), ==, 0);
+    quota_group_unlock(lock);
+    return ledger;
+}
+
+/* What a sampler does, with @used in place of the kernel's answer. */
+static inline void scratch_sample(struct quota_ledger *ledger, uint64_t used,
+                                  enum quota_reason reason)
+{
+    struct quota_sample sample;
+
+    quota_sample_begin(ledger, &sample);
+    quota_sample_publish(ledger, &sample, used, quota_clock_ns(), reason);
+}
+
+static inline void scratch_publish(struct quota_ledger *ledger,
+                                   uint64_t limit, uint64_t thick,
+                                   uint64_t grant)
+{
+    struct quota_state state = {
+        .limits.limit_bytes = limit,
+        .thick_bytes = thick,
+        .grant_bytes = grant,
+        .chunk_bytes = 65536,
+    };
+
+    quota_state_publish(ledger, &state);
+}
+
+#endif
