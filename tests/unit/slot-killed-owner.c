@@ -2,6 +2,7 @@
 /* A writer that is killed must neither keep its share for ever nor have it
  * given away while it lives. */
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ static pid_t start_writer(const char *tenant)
         struct quota_ledger *own = open_own(tenant);
         int slot = quota_slot_attach(own, "disk0");
 
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (slot < 0 || quota_bytes_reserve(own, slot, 5 * CHUNK) < 0 ||
             write(ready[1], "", 1) != 1) {
             _exit(1);
