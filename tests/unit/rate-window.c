@@ -39,7 +39,9 @@ struct trace {
     uint64_t at, units;
 };
 
-/* Every window [i, j] of a trace against rate x window + burst. */
+/* Every window [i, j] of a trace against rate x window + burst.  All bytes of
+ * a request count as passed when it starts, those of the first one in a window
+ * too, though it paid for them with waiting time before the window. */
 static void check_windows(const GArray *trace, double rate, double burst)
 {
     for (guint i = 0; i < trace->len; i++) {
@@ -51,7 +53,7 @@ static void check_windows(const GArray *trace, double rate, double burst)
 
             sum += b->units;
             g_assert_cmpfloat(sum, <=, rate * (b->at - a->at) / 1e9 + burst +
-                              b->units);
+                              a->units);
         }
     }
 }
