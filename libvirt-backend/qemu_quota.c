@@ -18,7 +18,7 @@
 #include "qemu_quota.h"
 
 #include "qemu_fd.h"
-#include "quota-ledger.h"
+#include "quota-common/quota-ledger.h"
 #include "virerror.h"
 #include "virfile.h"
 #include "virlog.h"
@@ -110,7 +110,7 @@ qemuQuotaValidateStorageSource(const virStorageSource *src,
         return 0;
 
     virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                   _("volume '%1$s' of tenant '%2$s' is under a quota, but this QEMU has no 'quota' block driver: use the QEMU that quota-lvm was built into"),
+                   _("volume '%1$s' of tenant '%2$s' is under a quota, but this QEMU has no 'quota' block driver: use a QEMU that was built with quota-lvm"),
                    src->quota->volume, src->quota->tenant);
     return -1;
 }
