@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a quota node counts in: opening and checking its tenant's ledger, or
+ * making one of its own for limits that were given inline.
+ *
+ * Such a private ledger has no sampler but the node itself: the allocated
+ * size of its child is the truth.
+ */
+
+#include "qemu/osdep.h"
+
+#include "block/block-io.h"
+#include "qapi/error.h"
+#include "qemu/units.h"
+
+#include "quota-int.h"
+
+BlockDriverState *quota_bottom_bs(BlockDriverState *bs)
+{
+    BlockDriverState *next;
+
+    while ((next = bdrv_primary_bs(bs))) {
+        bs = next;
+    }
+    return bs;
+}
+
+int quota_check_child(BlockDriverState *bs, const QuotaOptions *opts,
+                      Error **errp)
+{
+    BlockDriverState *bottom = quota_bottom_bs(bs);
+    BlockDriverState *p;
+    int64_t size;
+
+    if (!opts->allocation) {
+        return 0;
+    }
+
+    if (!opts->ledger) {
+        size = bdrv_get_allocated_file_size(bs->file->bs);
+        if (size >= 0 && !strcmp(bottom->drv->format_name, "host_device")) {
+            size = -ENOTSUP;
+        }
+        if (size < 0) {
+            error_setg(errp, "Option 'limit' needs a child that knows how "
+                       "much space it takes up, and node '%s' (driver '%s') "
+                       "does not; give the ledger of a quota-lvm pool instead",
+                       bdrv_get_node_name(bottom), bottom->drv->format_name);
+            return -ENOTSUP;
+        }
+        return 0;
+    }
+
+    /*
+     * Through the host's page cache, space is taken when the cache is written
+     * back; BDRV_REQ_FUA makes that happen before a new chunk is settled.
+     * cache=unsafe throws it away.
+     */
+    for (p = bs->file->bs; p; p = bdrv_primary_bs(p)) {
+        if (p->open_flags & BDRV_O_NO_FLUSH &&
+            !(bottom->open_flags & BDRV_O_NOCACHE)) {
+            error_setg(errp, "Writes to node '%s' take up space after they "
+                       "have been acknowledged, so that tenant '%s' cannot be "
+                       "charged for them: do not use cache.no-flush=on "
+                       "(cache=unsafe), or use cache.direct=on as well",
+                       bdrv_get_node_name(p), opts->tenant);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* What helps against an error of quota_ledger_open_fd. */
+static const char *quota_ledger_way_out(int error)
+{
+    switch (error) {
+    case -EPROTONOSUPPORT:
+        return "use a QEMU and a quota-lvmd that were built from the same "
+               "version of quota-lvm";
+    case -EILSEQ:
+        return "give the ledger of the volume's tenant, "
+               QUOTA_LEDGER_DIR "/GROUP/TENANT";
+    default:
+        return "quota-lvmd, and refreshing the tenant's pool, make it anew";
+    }
+}
+
+static int quota_open_ledger(BDRVQuotaState *s, Error **errp)
+{
+    Error *local_err = NULL;
+    int fd, ret;
+
+    fd = qemu_open(s->opts.ledger, O_RDWR, &local_err);
+    if (fd < 0) {
+        ret = -errno;
+        error_setg(errp, "Ledger '%s' of tenant '%s' cannot be opened for "
+                   "writing: %s; quota-lvmd, and starting the tenant's pool, "
+                   "make it", s->opts.ledger, s->opts.tenant, strerror(-ret));
+        error_free(local_err);
+        return ret;
+    }
+
+    ret = quota_ledger_open_fd(fd, true, &s->ledger);
+    qemu_close(fd);
+    if (ret < 0) {
+        error_setg(errp, "Ledger '%s' %s; %s", s->opts.ledger,
+                   quota_ledger_strerror(ret), quota_ledger_way_out(ret));
+        return ret;
+    }
+
+    if (strcmp(quota_ledger_tenant(s->ledger), s->opts.tenant)) {
+        error_setg(errp, "Ledger '%s' belongs to tenant '%s', not to '%s'; "
+                   "give the ledger of the volume's own tenant",
+                   s->opts.ledger, quota_ledger_tenant(s->ledger),
+                   s->opts.tenant);
+        quota_ledger_close(s->ledger);
+        s->ledger = NULL;
+        return -EINVAL;
+    }
+    return 0;
+}
+
+void quota_publish_inline(BDRVQuotaState *s)
+{
+    struct quota_state state = {
+        .limits = s->opts.limits,
+        .grant_bytes = s->opts.limits.limit_bytes,
+        .chunk_bytes = QUOTA_CHUNK_DEFAULT_BYTES,
+    };
+
+    quota_state_publish(s->ledger, &state);
+}
+
+/* 0: the caller is the one who samples. */
+static int quota_begin_sample(BDRVQuotaState *s, struct quota_sample *sample)
+{
+    if (qatomic_xchg(&s->is_sampling, true)) {
+        return -EBUSY;
+    }
+    quota_sample_begin(s->ledger, sample);
+    return 0;
+}
+
+static int quota_end_sample(BDRVQuotaState *s, struct quota_sample *sample,
+                            int64_t used)
+{
+    if (used >= 0) {
+        /* Nobody makes room: whoever is refused by this sample is refused. */
+        quota_sample_publish(s->ledger, sample, used, quota_clock_ns(),
+                             QUOTA_REASON_TENANT_LIMIT);
+    }
+    qatomic_store_release(&s->is_sampling, false);
+    return used < 0 ? used : 0;
+}
+
+int coroutine_fn quota_co_sample(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    struct quota_sample sample;
+    int ret = quota_begin_sample(s, &sample);
+
+    if (ret < 0) {
+        return ret;
+    }
+    return quota_end_sample(s, &sample,
+                            bdrv_co_get_allocated_file_size(bs->file->bs));
+}
+
+int quota_sample(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    struct quota_sample sample;
+    int ret = quota_begin_sample(s, &sample);
+
+    if (ret < 0) {
+        return ret;
+    }
+    return quota_end_sample(s, &sample,
+                            bdrv_get_allocated_file_size(bs->file->bs));
+}
+
+int quota_attach(BlockDriverState *bs, Error **errp)
+{
+    BDRVQuotaState *s = bs->opaque;
+    struct quota_state state;
+    int64_t length;
+    int ret;
+
+    ret = quota_check_child(bs, &s->opts, errp);
+    if (ret < 0) {
+        return ret;
+    }
+    length = bdrv_getlength(bs->file->bs);
+    if (length < 0) {
+        error_setg_errno(errp, -length, "Cannot get the length of node '%s'",
+                         bdrv_get_node_name(bs->file->bs));
+        return length;
+    }
+
+    if (!s->opts.volume) {
+        s->opts.volume = g_strdup(bdrv_get_node_name(bs));
+    }
+    if (quota_is_private(s)) {
+        ret = quota_ledger_new_private(s->opts.tenant ?: "", &s->ledger);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "Cannot make a ledger");
+            return ret;
+        }
+        quota_publish_inline(s);
+    } else {
+        ret = quota_open_ledger(s, errp);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+
+    ret = quota_slot_attach(s->ledger, s->opts.volume);
+    if (ret < 0) {
+        error_setg(errp, "Ledger '%s' has no slot left for another node: all "
+                   "of tenant '%s' are taken (%u)", s->opts.ledger,
+                   s->opts.tenant, quota_slot_count(s->ledger));
+        quota_ledger_close(s->ledger);
+        s->ledger = NULL;
+        return ret;
+    }
+    s->slot = ret;
+
+    if (quota_is_private(s) && s->opts.allocation) {
+        quota_sample(bs);
+    }
+    quota_state_read(s->ledger, &state);
+    quota_map_reset(s, state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES, length);
+    return 0;
+}
+
+void quota_detach(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+
+    quota_map_free(s);
+    quota_slot_detach(s->ledger, s->slot);
+    quota_ledger_close(s->ledger);
+    s->ledger = NULL;
+}

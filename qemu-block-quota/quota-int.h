@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The quota block filter: what its files share.
+ *
+ * A node turns requests into payments (quota-rate.c) and into reservations of
+ * new space (quota-alloc.c) on its tenant's ledger, and remembers in its own
+ * memory which chunks it has paid for (quota-map.c).  How bytes are counted
+ * is not decided here but in common/.
+ */
+#ifndef BLOCK_QUOTA_INT_H
+#define BLOCK_QUOTA_INT_H
+
+#include "block/block_int.h"
+#include "block/reqlist.h"
+#include "qapi/qapi-types-block-core.h"
+#include "qemu/rcu.h"
+#include "qemu/stats64.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+
+#include "compat.h"
+#include "common/quota-ledger.h"
+
+/*
+ * What is charged at once where no thin pool says otherwise; no thin pool has
+ * smaller chunks.
+ */
+#define QUOTA_CHUNK_DEFAULT_BYTES (64 * KiB)
+
+/* Options as they were given, checked; see BlockQuotaOptions. */
+typedef struct QuotaOptions {
+    char *ledger;               /* NULL: limits are given inline */
+    char *tenant;               /* NULL only without a ledger */
+    char *volume;
+    bool allocation;            /* new space is charged */
+    uint64_t wait_timeout_ns;
+    struct quota_limits limits; /* only without a ledger */
+} QuotaOptions;
+
+/*
+ * Chunks that need not be paid for again.  Immutable but for the bits, which
+ * change under BDRVQuotaState.lock; read without it, under RCU.
+ */
+typedef struct QuotaMap {
+    struct rcu_head rcu;
+    uint64_t chunk_bytes;
+    int64_t nb_chunks;
+    unsigned long bits[];
+} QuotaMap;
+
+typedef struct BDRVQuotaState {
+    /* Written by open and close, and by reopen while the node is drained. */
+    QuotaOptions opts;
+    struct quota_ledger *ledger;
+    int slot;
+
+    /* Protects the bits and the replacing of @map, and @charges. */
+    CoMutex lock;
+    QuotaMap *map;
+    /* Writes that have chunks to pay for; none of them overlap in chunks. */
+    BlockReqList charges;
+
+    /* Protects @sleepers and @is_drained; never held over a yield. */
+    QemuMutex sleepers_lock;
+    QLIST_HEAD(, QuotaSleeper) sleepers;
+    bool is_drained;
+
+    /* Atomic: somebody samples a ledger that only this node has. */
+    bool is_sampling;
+    /* Atomic: BLOCK_QUOTA_REFUSED was sent, BLOCK_QUOTA_RECOVERED was not. */
+    bool is_refusing;
+
+    /* Only grow. */
+    Stat64 refused;
+    Stat64 charged_bytes;
+    Stat64 settled_bytes;
+    Stat64 growth_waits;
+    Stat64 growth_wait_ns;
+    Stat64 rate_waits;
+    Stat64 rate_wait_ns;
+} BDRVQuotaState;
+
+/* Limits that are of this node alone: it samples its own ledger. */
+static inline bool quota_is_private(const BDRVQuotaState *s)
+{
+    return !s->opts.ledger;
+}
+
+/* ---- quota-options.c ---------------------------------------------------- */
+
+extern const char *const quota_mutable_opts[];
+extern const char *const quota_strong_runtime_opts[];
+
+int quota_options_parse(QuotaOptions *opts, QDict *options, Error **errp);
+void quota_options_clear(QuotaOptions *opts);
+
+/* ---- quota-attach.c ----------------------------------------------------- */
+
+/* Whether what the child takes up can be accounted for with these options. */
+int GRAPH_RDLOCK quota_check_child(BlockDriverState *bs,
+                                   const QuotaOptions *opts, Error **errp);
+BlockDriverState * GRAPH_RDLOCK quota_bottom_bs(BlockDriverState *bs);
+int GRAPH_RDLOCK quota_attach(BlockDriverState *bs, Error **errp);
+void quota_detach(BlockDriverState *bs);
+/* Make inline limits what the node's own ledger enforces. */
+void quota_publish_inline(BDRVQuotaState *s);
+
+/*
+ * Sample a ledger that only this node has: the child's allocated size is the
+ * truth.  -EBUSY: somebody else is at it.
+ */
+int coroutine_fn GRAPH_RDLOCK quota_co_sample(BlockDriverState *bs);
+int GRAPH_RDLOCK quota_sample(BlockDriverState *bs);
+
+/* ---- quota-map.c -------------------------------------------------------- */
+
+/* Any thread; lock not needed. */
+bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes);
+
+/* The others: with BDRVQuotaState.lock, or while no I/O is in flight. */
+void quota_map_reset(BDRVQuotaState *s, uint64_t chunk_bytes,
+                     int64_t length_bytes);
+void quota_map_free(BDRVQuotaState *s);
+int64_t quota_map_count_unpaid(BDRVQuotaState *s, int64_t first, int64_t end);
+void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end);
+void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end);
+
+/* ---- quota-alloc.c ------------------------------------------------------ */
+
+/* One request's new space, from before it is issued until it has finished. */
+typedef struct QuotaCharge {
+    BlockReq req;               /* in BDRVQuotaState.charges if is_listed */
+    int64_t paid_first;         /* chunks that are paid for if it succeeds */
+    int64_t paid_end;
+    uint64_t reserved_bytes;
+    bool is_listed;
+    bool needs_fua;             /* space is taken when data reaches the disk */
+} QuotaCharge;
+
+/*
+ * quota_co_charge: ask for the new space of a write, and wait for the answer.
+ * 0: issue the write, with BDRV_REQ_FUA if @charge->needs_fua, then call
+ * quota_co_settle; -ENOSPC: there is no room.
+ */
+int coroutine_fn GRAPH_RDLOCK
+quota_co_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                QuotaCharge *charge);
+
+/*
+ * quota_co_settle: the write has finished.  @is_paid: it succeeded, and its
+ * chunks are allocated now.
+ */
+void coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
+                                  bool is_paid);
+
+/*
+ * quota_co_forget: call before chunks may be given back: keeps writes to them
+ * out until the calling request is done, and takes them as not paid for.
+ */
+void coroutine_fn GRAPH_RDLOCK
+quota_co_forget(BlockDriverState *bs, int64_t offset, int64_t bytes);
+
+/* .bdrv_co_truncate: preallocation is charged, a cut-off tail forgotten. */
+int coroutine_fn GRAPH_RDLOCK
+quota_co_truncate(BlockDriverState *bs, int64_t offset, bool exact,
+                  PreallocMode prealloc, BdrvRequestFlags flags, Error **errp);
+
+/* ---- quota-rate.c ------------------------------------------------------- */
+
+void coroutine_fn quota_co_pay_slow(BlockDriverState *bs, int64_t bytes,
+                                    bool is_write);
+
+/* quota_co_pay: pay for a request that has arrived, and wait for its turn. */
+static inline void coroutine_fn
+quota_co_pay(BlockDriverState *bs, int64_t bytes, bool is_write)
+{
+    BDRVQuotaState *s = bs->opaque;
+
+    if (unlikely(quota_rate_is_armed(s->ledger))) {
+        quota_co_pay_slow(bs, bytes, is_write);
+    }
+}
+
+void quota_drain_begin(BlockDriverState *bs);
+void quota_drain_end(BlockDriverState *bs);
+
+/* ---- quota-report.c ----------------------------------------------------- */
+
+void quota_report_refused(BlockDriverState *bs, enum quota_reason reason,
+                          uint64_t bytes);
+void quota_report_admitted(BlockDriverState *bs, uint64_t bytes);
+BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs);
+
+#endif

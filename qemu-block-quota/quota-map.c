@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which chunks a quota node has paid for.
+ *
+ * The map belongs to the node and lives in its own memory: losing it, or
+ * forgetting a chunk, only means that the chunk is reserved once more until
+ * the next sample.  A bit may therefore be cleared at any time, but is set
+ * only by a write that has succeeded, or for a chunk that was seen to be
+ * allocated.
+ *
+ * Reading takes no lock and no store, so that writes to paid chunks from
+ * several threads do not meet.
+ */
+
+#include "qemu/osdep.h"
+
+#include "qemu/bitmap.h"
+#include "qemu/units.h"
+
+#include "quota-int.h"
+
+/* Maps beyond this (2 EiB of 64 KiB chunks) say that somebody is mistaken. */
+#define QUOTA_MAP_MAX_CHUNKS (INT64_C(1) << 45)
+
+static QuotaMap *quota_map_new(uint64_t chunk_bytes, int64_t nb_chunks)
+{
+    QuotaMap *map;
+
+    map = g_try_malloc0(sizeof(*map) +
+                        BITS_TO_LONGS(nb_chunks) * sizeof(map->bits[0]));
+    if (map) {
+        map->chunk_bytes = chunk_bytes;
+        map->nb_chunks = nb_chunks;
+    }
+    return map;
+}
+
+static void quota_map_replace(BDRVQuotaState *s, QuotaMap *map)
+{
+    QuotaMap *old = s->map;
+
+    qatomic_rcu_set(&s->map, map);
+    if (old) {
+        g_free_rcu(old, rcu);
+    }
+}
+
+void quota_map_reset(BDRVQuotaState *s, uint64_t chunk_bytes,
+                     int64_t length_bytes)
+{
+    int64_t nb_chunks = DIV_ROUND_UP(length_bytes, chunk_bytes);
+    QuotaMap *map = NULL;
+
+    if (nb_chunks < QUOTA_MAP_MAX_CHUNKS) {
+        map = quota_map_new(chunk_bytes, nb_chunks);
+    }
+    /* Without memory for the bits, every write is charged. */
+    quota_map_replace(s, map ?: quota_map_new(chunk_bytes, 0));
+}
+
+void quota_map_free(BDRVQuotaState *s)
+{
+    quota_map_replace(s, NULL);
+}
+
+bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes)
+{
+    QuotaMap *map;
+    int64_t first, end;
+
+    RCU_READ_LOCK_GUARD();
+    map = qatomic_rcu_read(&s->map);
+    first = offset / map->chunk_bytes;
+    end = (offset + bytes - 1) / map->chunk_bytes + 1;
+    return end <= map->nb_chunks &&
+           find_next_zero_bit(map->bits, end, first) >= end;
+}
+
+int64_t quota_map_count_unpaid(BDRVQuotaState *s, int64_t first, int64_t end)
+{
+    QuotaMap *map = s->map;
+    int64_t known_end = MIN(end, map->nb_chunks);
+    int64_t unpaid = end - MAX(first, known_end);
+    int64_t i = first;
+
+    while (i < known_end &&
+           (i = find_next_zero_bit(map->bits, known_end, i)) < known_end) {
+        unpaid++;
+        i++;
+    }
+    return unpaid;
+}
+
+void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end)
+{
+    QuotaMap *map = s->map;
+
+    if (end > map->nb_chunks && end < QUOTA_MAP_MAX_CHUNKS) {
+        /* The child grew, as the file below an image format does. */
+        map = quota_map_new(map->chunk_bytes, MAX(end, map->nb_chunks * 2));
+        if (map) {
+            bitmap_copy(map->bits, s->map->bits, s->map->nb_chunks);
+            quota_map_replace(s, map);
+        } else {
+            map = s->map;
+        }
+    }
+    end = MIN(end, map->nb_chunks);
+    if (first < end) {
+        bitmap_set_atomic(map->bits, first, end - first);
+    }
+}
+
+void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end)
+{
+    QuotaMap *map = s->map;
+
+    end = MIN(end, map->nb_chunks);
+    if (first < end) {
+        bitmap_test_and_clear_atomic(map->bits, first, end - first);
+    }
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Quota filter driver
+ *
+ * Holds the writers of one tenant to the tenant's limits: bytes on disk and
+ * throughput, over all its nodes in all processes of the host, through a
+ * ledger in shared memory; or one node to limits given with it.  Data passes
+ * through unchanged.
+ *
+ * This file has the driver's callbacks and nothing else; quota-int.h says
+ * where the rest is.
+ */
+
+#include "qemu/osdep.h"
+
+#include "block/block-io.h"
+#include "qapi/error.h"
+#include "qemu/module.h"
+#include "qemu/units.h"
+
+#include "quota-int.h"
+
+static int quota_open(BlockDriverState *bs, QDict *options, int flags,
+                      Error **errp)
+{
+    BDRVQuotaState *s = bs->opaque;
+    int ret;
+
+    GLOBAL_STATE_CODE();
+
+    /* Attaching the child drains this node already. */
+    qemu_co_mutex_init(&s->lock);
+    QLIST_INIT(&s->charges);
+    qemu_mutex_init(&s->sleepers_lock);
+    QLIST_INIT(&s->sleepers);
+
+    ret = bdrv_open_file_child(NULL, options, "file", bs, errp);
+    if (ret < 0) {
+        goto fail;
+    }
+
+    ret = quota_options_parse(&s->opts, options, errp);
+    if (ret < 0) {
+        goto fail;
+    }
+
+    bdrv_graph_rdlock_main_loop();
+    bs->supported_write_flags = bs->file->bs->supported_write_flags |
+                                BDRV_REQ_WRITE_UNCHANGED;
+    bs->supported_zero_flags = bs->file->bs->supported_zero_flags |
+                               BDRV_REQ_WRITE_UNCHANGED;
+    bs->supported_truncate_flags = bs->file->bs->supported_truncate_flags;
+
+    ret = quota_attach(bs, errp);
+    bdrv_graph_rdunlock_main_loop();
+    if (ret < 0) {
+        goto fail;
+    }
+    return 0;
+
+fail:
+    quota_options_clear(&s->opts);
+    qemu_mutex_destroy(&s->sleepers_lock);
+    return ret;
+}
+
+static void quota_close(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+
+    assert(QLIST_EMPTY(&s->charges));
+    assert(QLIST_EMPTY(&s->sleepers));
+    quota_detach(bs);
+    qemu_mutex_destroy(&s->sleepers_lock);
+    quota_options_clear(&s->opts);
+}
+
+static int64_t coroutine_fn GRAPH_RDLOCK
+quota_co_getlength(BlockDriverState *bs)
+{
+    return bdrv_co_getlength(bs->file->bs);
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                     QEMUIOVector *qiov, size_t qiov_offset,
+                     BdrvRequestFlags flags)
+{
+    quota_co_pay(bs, bytes, false);
+
+    return bdrv_co_preadv_part(bs->file, offset, bytes, qiov, qiov_offset,
+                               flags);
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                      QEMUIOVector *qiov, size_t qiov_offset,
+                      BdrvRequestFlags flags)
+{
+    QuotaCharge charge;
+    int ret;
+
+    quota_co_pay(bs, bytes, true);
+
+    ret = quota_co_charge(bs, offset, bytes, &charge);
+    if (ret < 0) {
+        return ret;
+    }
+    if (charge.needs_fua) {
+        flags |= BDRV_REQ_FUA;
+    }
+    ret = bdrv_co_pwritev_part(bs->file, offset, bytes, qiov, qiov_offset,
+                               flags);
+    quota_co_settle(bs, &charge, ret >= 0);
+    return ret;
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                       BdrvRequestFlags flags)
+{
+    QuotaCharge charge;
+    int ret;
+
+    quota_co_pay(bs, bytes, true);
+
+    /*
+     * With BDRV_REQ_MAY_UNMAP the child decides whether space is given back
+     * or taken: device-mapper's thin target, for one, allocates.  So it is
+     * charged until the next sample tells, and never taken as paid for.
+     */
+    if (flags & BDRV_REQ_MAY_UNMAP) {
+        quota_co_forget(bs, offset, bytes);
+    }
+    ret = quota_co_charge(bs, offset, bytes, &charge);
+    if (ret < 0) {
+        return ret;
+    }
+    if (charge.needs_fua) {
+        flags |= BDRV_REQ_FUA;
+    }
+    ret = bdrv_co_pwrite_zeroes(bs->file, offset, bytes, flags);
+    quota_co_settle(bs, &charge, ret >= 0 && !(flags & BDRV_REQ_MAY_UNMAP));
+    return ret;
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_pwritev_compressed_part(BlockDriverState *bs, int64_t offset,
+                                 int64_t bytes, QEMUIOVector *qiov,
+                                 size_t qiov_offset)
+{
+    return quota_co_pwritev_part(bs, offset, bytes, qiov, qiov_offset,
+                                 BDRV_REQ_WRITE_COMPRESSED);
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    /* A discard pays as a write does, like the throttle driver has it. */
+    quota_co_pay(bs, bytes, true);
+    quota_co_forget(bs, offset, bytes);
+
+    return bdrv_co_pdiscard(bs->file, offset, bytes);
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_copy_range_from(BlockDriverState *bs, BdrvChild *src,
+                         int64_t src_offset, BdrvChild *dst,
+                         int64_t dst_offset, int64_t bytes,
+                         BdrvRequestFlags read_flags,
+                         BdrvRequestFlags write_flags)
+{
+    quota_co_pay(bs, bytes, false);
+
+    return bdrv_co_copy_range_from(bs->file, src_offset, dst, dst_offset,
+                                   bytes, read_flags, write_flags);
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_copy_range_to(BlockDriverState *bs, BdrvChild *src,
+                       int64_t src_offset, BdrvChild *dst,
+                       int64_t dst_offset, int64_t bytes,
+                       BdrvRequestFlags read_flags,
+                       BdrvRequestFlags write_flags)
+{
+    QuotaCharge charge;
+    int ret;
+
+    ret = quota_co_charge(bs, dst_offset, bytes, &charge);
+    if (ret < 0) {
+        return ret;
+    }
+    if (charge.needs_fua) {
+        /* There is no copy with FUA: let the caller read and write. */
+        ret = -ENOTSUP;
+    } else {
+        quota_co_pay(bs, bytes, true);
+        ret = bdrv_co_copy_range_to(src, src_offset, bs->file, dst_offset,
+                                    bytes, read_flags, write_flags);
+    }
+    quota_co_settle(bs, &charge, ret >= 0);
+    return ret;
+}
+
+static int coroutine_fn GRAPH_RDLOCK quota_co_flush(BlockDriverState *bs)
+{
+    return bdrv_co_flush(bs->file->bs);
+}
+
+static int quota_reopen_prepare(BDRVReopenState *reopen_state,
+                                BlockReopenQueue *queue, Error **errp)
+{
+    BDRVQuotaState *s = reopen_state->bs->opaque;
+    g_autofree QuotaOptions *opts = g_new0(QuotaOptions, 1);
+    int ret;
+
+    ret = quota_options_parse(opts, reopen_state->options, errp);
+    if (ret < 0) {
+        return ret;
+    }
+
+    /* What has been reserved and paid belongs to one ledger. */
+    if (!opts->volume) {
+        opts->volume = g_strdup(bdrv_get_node_name(reopen_state->bs));
+    }
+    if (g_strcmp0(opts->ledger, s->opts.ledger) ||
+        g_strcmp0(opts->tenant, s->opts.tenant) ||
+        g_strcmp0(opts->volume, s->opts.volume)) {
+        error_setg(errp, "Options 'ledger', 'tenant' and 'volume' of quota "
+                   "node '%s' cannot be changed; add a new node instead",
+                   bdrv_get_node_name(reopen_state->bs));
+        ret = -EINVAL;
+    } else {
+        GRAPH_RDLOCK_GUARD_MAINLOOP();
+        ret = quota_check_child(reopen_state->bs, opts, errp);
+    }
+    if (ret < 0) {
+        quota_options_clear(opts);
+        return ret;
+    }
+
+    reopen_state->opaque = g_steal_pointer(&opts);
+    return 0;
+}
+
+static void quota_reopen_commit(BDRVReopenState *reopen_state)
+{
+    BDRVQuotaState *s = reopen_state->bs->opaque;
+    QuotaOptions *opts = reopen_state->opaque;
+
+    if (opts->allocation != s->opts.allocation) {
+        /* Discards were not looked at while it was off. */
+        quota_map_reset(s, s->map->chunk_bytes,
+                        reopen_state->bs->total_sectors * BDRV_SECTOR_SIZE);
+    }
+    quota_options_clear(&s->opts);
+    s->opts = *opts;
+    g_free(opts);
+    reopen_state->opaque = NULL;
+
+    if (quota_is_private(s)) {
+        quota_publish_inline(s);
+    }
+}
+
+static void quota_reopen_abort(BDRVReopenState *reopen_state)
+{
+    QuotaOptions *opts = reopen_state->opaque;
+
+    if (opts) {
+        quota_options_clear(opts);
+        g_free(opts);
+        reopen_state->opaque = NULL;
+    }
+}
+
+static BlockDriver bdrv_quota = {
+    .format_name = "quota",
+    .instance_size = sizeof(BDRVQuotaState),
+
+    .bdrv_open = quota_open,
+    .bdrv_close = quota_close,
+    .bdrv_child_perm = bdrv_default_perms,
+
+    .bdrv_reopen_prepare = quota_reopen_prepare,
+    .bdrv_reopen_commit = quota_reopen_commit,
+    .bdrv_reopen_abort = quota_reopen_abort,
+
+    .bdrv_co_getlength = quota_co_getlength,
+
+    .bdrv_co_preadv_part = quota_co_preadv_part,
+    .bdrv_co_pwritev_part = quota_co_pwritev_part,
+    .bdrv_co_pwrite_zeroes = quota_co_pwrite_zeroes,
+    .bdrv_co_pwritev_compressed_part = quota_co_pwritev_compressed_part,
+    .bdrv_co_pdiscard = quota_co_pdiscard,
+    .bdrv_co_copy_range_from = quota_co_copy_range_from,
+    .bdrv_co_copy_range_to = quota_co_copy_range_to,
+    .bdrv_co_flush = quota_co_flush,
+    .bdrv_co_truncate = quota_co_truncate,
+
+    .bdrv_drain_begin = quota_drain_begin,
+    .bdrv_drain_end = quota_drain_end,
+
+    .bdrv_get_specific_stats = quota_get_specific_stats,
+
+    .is_filter = true,
+    .mutable_opts = quota_mutable_opts,
+    .strong_runtime_opts = quota_strong_runtime_opts,
+};
+
+static void bdrv_quota_init(void)
+{
+    bdrv_register(&bdrv_quota);
+}
+
+block_init(bdrv_quota_init);
