@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * quota-lvm.c: the command that shows and sets tenants' quotas.
+ *
+ * Works with and without quota-lvmd and libvirt: the numbers come from LVM
+ * and the kernel, and the limits go to LVM's tags.
+ */
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config-tools.h"
+#include "set.h"
+#include "sigbus.h"
+#include "survey.h"
+#include "thin-status.h"
+
+#define EXIT_USAGE 2
+
+static int G_GNUC_PRINTF(1, 2)
+usage_error(const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_printerr("quota-lvm: %s\n", text);
+    return EXIT_USAGE;
+}
+
+static int
+failure(const GError *error)
+{
+    g_printerr("quota-lvm: %s%s\n", error->message,
+               geteuid() == 0 ? "" : " (quota-lvm needs root)");
+    return EXIT_FAILURE;
+}
+
+/* parse: options of one command; argv[0] becomes the first argument. */
+static bool
+parse(const char *summary, const char *arguments, const GOptionEntry *entries,
+      int *argc, char ***argv, int *status)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(arguments);
+    g_autoptr(GError) error = NULL;
+
+    g_option_context_set_summary(context, summary);
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, argc, argv, &error)) {
+        *status = usage_error("%s; see quota-lvm --help", error->message);
+        return false;
+    }
+    return true;
+}
+
+static bool
+check_names(const char *group, const char *tenant, int *status)
+{
+    const char *why = NULL;
+
+    if (group && quota_name_check_group(group, &why) < 0) {
+        *status = usage_error("--group: '%s' is no name of a volume group: it "
+                              "%s", group, why);
+        return false;
+    }
+    if (tenant && quota_name_check_tenant(tenant, &why) < 0) {
+        *status = usage_error("'%s' is no name of a tenant: it %s", tenant,
+                              why);
+        return false;
+    }
+    return true;
+}
+
+/* find: the one tenant that is meant; NULL with an error. */
+static LvmTenant *
+find(const char *group, const char *tenant, GError **error)
+{
+    g_autoptr(GPtrArray) all = lvm_tenants_read(group, NULL, error);
+    g_autoptr(GString) known = g_string_new(NULL);
+    LvmTenant *found = NULL;
+    guint matches = 0, at = 0;
+
+    if (!all)
+        return NULL;
+    for (guint i = 0; i < all->len; i++) {
+        const LvmTenant *lvm = g_ptr_array_index(all, i);
+
+        if (g_str_equal(lvm->tenant, tenant)) {
+            matches++;
+            at = i;
+        }
+    }
+    for (guint i = 0; i < all->len; i++) {
+        const LvmTenant *lvm = g_ptr_array_index(all, i);
+
+        if (matches == 0 || g_str_equal(lvm->tenant, tenant))
+            g_string_append_printf(known, "%s%s in group %s",
+                                   known->len ? ", " : "", lvm->tenant,
+                                   lvm->group);
+    }
+    if (matches == 1) {
+        found = g_ptr_array_steal_index(all, at);
+    } else if (matches > 1) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                    "which %s is meant: %s? Say it with --group", tenant,
+                    known->str);
+    } else if (known->len) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+                    "there is no tenant %s%s%s; there is %s", tenant,
+                    group ? " in group " : "", group ? group : "", known->str);
+    } else {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+                    "there is no tenant %s, nor any other%s%s: define a "
+                    "storage pool of type quota-lvm with virsh first", tenant,
+                    group ? " in group " : "", group ? group : "");
+    }
+    return found;
+}
+
+/* ---- list, show, check --------------------------------------------------- */
+
+static int
+command_list(int argc, char **argv)
+{
+    g_autofree char *group = NULL;
+    gboolean is_json = FALSE;
+    const GOptionEntry entries[] = {
+        { "group", 'g', 0, G_OPTION_ARG_STRING, &group,
+          "Only the tenants of this volume group", "GROUP" },
+        { "json", 0, 0, G_OPTION_ARG_NONE, &is_json,
+          "Print JSON: base units, null for what is not set or not known",
+          NULL },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    g_autoptr(GPtrArray) tenants = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    g_autofree struct report *reports = NULL;
+    int status = EXIT_SUCCESS;
+    bool ok = parse("Show all tenants.", "- list", entries, &argc, &argv,
+                    &status);
+
+    if (!ok)
+        return status;
+    if (argc > 1)
+        return usage_error("list takes no argument '%s'", argv[1]);
+    if (!check_names(group, NULL, &status))
+        return status;
+
+    tenants = lvm_tenants_read(group, NULL, &error);
+    if (!tenants)
+        return failure(error);
+
+    reports = g_new0(struct report, tenants->len + 1);
+    for (guint i = 0; i < tenants->len; i++)
+        survey_tenant(g_ptr_array_index(tenants, i), &reports[i]);
+    text = is_json ? report_list_json(reports, tenants->len)
+                           : report_list_text(reports, tenants->len);
+    g_print("%s", text);
+    return EXIT_SUCCESS;
+}
+
+static int
+command_show(int argc, char **argv)
+{
+    g_autofree char *group = NULL;
+    gboolean is_json = FALSE;
+    const GOptionEntry entries[] = {
+        { "group", 'g', 0, G_OPTION_ARG_STRING, &group,
+          "The tenant's volume group, where several have one of this name",
+          "GROUP" },
+        { "json", 0, 0, G_OPTION_ARG_NONE, &is_json,
+          "Print JSON: base units, null for what is not set or not known",
+          NULL },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    g_autoptr(LvmTenant) lvm = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    struct report report;
+    int status = EXIT_SUCCESS;
+    bool ok = parse("Show one tenant.", "TENANT - show", entries, &argc, &argv,
+                    &status);
+
+    if (!ok)
+        return status;
+    if (argc != 2)
+        return usage_error("show takes one tenant: quota-lvm show TENANT");
+    if (!check_names(group, argv[1], &status))
+        return status;
+
+    lvm = find(group, argv[1], &error);
+    if (!lvm)
+        return failure(error);
+    survey_tenant(lvm, &report);
+    text = is_json ? report_show_json(&report)
+                           : report_show_text(&report);
+    g_print("%s", text);
+    return EXIT_SUCCESS;
+}
+
+/* check_group: check the tenants of a locked group; counts differences. */
+static int
+check_group(const char *group, const char *tenant, unsigned *differences)
+{
+    g_autoptr(GPtrArray) tenants = NULL;
+    g_autoptr(GError) error = NULL;
+    int lock_fd = quota_group_lock(group);
+
+    if (lock_fd < 0) {
+        g_set_error(&error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
+                    "cannot lock the group %s: %s", group,
+                    g_strerror(-lock_fd));
+        return failure(error);
+    }
+    tenants = lvm_tenants_read(group, tenant, &error);
+    for (guint i = 0; tenants && i < tenants->len; i++) {
+        const LvmTenant *lvm = g_ptr_array_index(tenants, i);
+        g_autoptr(GPtrArray) found = survey_check(lvm);
+
+        for (guint j = 0; j < found->len; j++)
+            g_print("tenant %s in group %s: %s\n", lvm->tenant, lvm->group,
+                    (const char *)g_ptr_array_index(found, j));
+        if (found->len == 0)
+            g_print("tenant %s in group %s: ok\n", lvm->tenant, lvm->group);
+        *differences += found->len;
+    }
+    quota_group_unlock(lock_fd);
+    return tenants ? EXIT_SUCCESS : failure(error);
+}
+
+static int
+command_check(int argc, char **argv)
+{
+    g_autofree char *group = NULL;
+    const GOptionEntry entries[] = {
+        { "group", 'g', 0, G_OPTION_ARG_STRING, &group,
+          "Only the tenants of this volume group", "GROUP" },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    g_autoptr(GPtrArray) tenants = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *last = "";
+    unsigned differences = 0;
+    int status = EXIT_SUCCESS;
+    bool ok = parse("Compare the ledgers with LVM and the kernel.",
+                    "[TENANT] - check", entries, &argc, &argv, &status);
+
+    if (!ok)
+        return status;
+    if (argc > 2)
+        return usage_error("check takes one tenant, or none for all");
+    if (!check_names(group, argv[1], &status))
+        return status;
+
+    tenants = lvm_tenants_read(group, argv[1], &error);
+    if (!tenants)
+        return failure(error);
+    if (argv[1] && tenants->len == 0) {
+        g_autoptr(LvmTenant) none = find(group, argv[1], &error);
+
+        return error ? failure(error) : EXIT_FAILURE;
+    }
+    for (guint i = 0; i < tenants->len; i++) {
+        const LvmTenant *lvm = g_ptr_array_index(tenants, i);
+
+        if (!g_str_equal(lvm->group, last)) {
+            status = check_group(lvm->group, argv[1], &differences);
+            if (status != EXIT_SUCCESS)
+                return status;
+        }
+        last = lvm->group;
+    }
+    return differences ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- set ----------------------------------------------------------------- */
+
+static int
+command_set(int argc, char **argv)
+{
+    size_t count = quota_limit_fields_count;
+    g_autofree GOptionEntry *entries = g_new0(GOptionEntry, count + 2);
+    g_autofree char **texts = g_new0(char *, count);
+    g_autofree uint64_t *values = g_new0(uint64_t, count);
+    g_autofree bool *is_given = g_new0(bool, count);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    struct set_change change = { .values = values, .is_given = is_given };
+    g_autoptr(LvmTenant) lvm = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *group = NULL;
+    int status = EXIT_SUCCESS;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct quota_limit_field *field = &quota_limit_fields[i];
+        char *name = set_option_name(field);
+
+        g_ptr_array_add(names, name);
+        entries[i].long_name = name;
+        entries[i].arg = G_OPTION_ARG_STRING;
+        entries[i].arg_data = &texts[i];
+        entries[i].description = field->help;
+        entries[i].arg_description =
+            field->unit == QUOTA_UNIT_SECONDS ? "SECONDS" :
+            field->unit == QUOTA_UNIT_IOPS ? "NUMBER" : "SIZE";
+    }
+    entries[count].long_name = "group";
+    entries[count].short_name = 'g';
+    entries[count].arg = G_OPTION_ARG_STRING;
+    entries[count].arg_data = &group;
+    entries[count].description =
+        "The tenant's volume group, where several have one of this name";
+    entries[count].arg_description = "GROUP";
+
+    if (!parse("Change a tenant's limits, live.  none clears a limit, except "
+               "--limit itself.", "TENANT - set", entries, &argc, &argv,
+               &status))
+        return status;
+    if (argc != 2)
+        return usage_error("set takes one tenant: quota-lvm set TENANT "
+                           "--limit SIZE ...");
+    if (!check_names(group, argv[1], &status))
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        if (!texts[i])
+            continue;
+        if (!set_value_parse(&quota_limit_fields[i], texts[i], &values[i],
+                             &error))
+            return usage_error("%s", error->message);
+        is_given[i] = true;
+        change.given_count++;
+    }
+    if (change.given_count == 0)
+        return usage_error("nothing to set: give --limit SIZE or another "
+                           "limit, see quota-lvm set --help");
+
+    lvm = find(group, argv[1], &error);
+    if (!lvm || !set_apply(lvm->group, lvm->tenant, &change, &error))
+        return failure(error);
+    return EXIT_SUCCESS;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    { "list", command_list, "show all tenants" },
+    { "show", command_show, "show one tenant with all its limits" },
+    { "set", command_set, "change a tenant's limits, live" },
+    { "check", command_check, "compare ledgers with LVM and the kernel" },
+};
+
+static void
+print_help(void)
+{
+    g_print("Usage: quota-lvm COMMAND [OPTION...]\n\n"
+            "Shows and sets the storage quotas of tenants.\n\nCommands:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        g_print("  %-8s %s\n", commands[i].name, commands[i].help);
+    g_print("\nquota-lvm COMMAND --help tells the options of a command; "
+            "--version the version.\n");
+}
+
+int
+main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    if (argc < 2)
+        return usage_error("which command? list, show, set or check; see "
+                           "quota-lvm --help");
+    if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
+        print_help();
+        return EXIT_SUCCESS;
+    }
+    if (g_str_equal(argv[1], "--version") || g_str_equal(argv[1], "-V")) {
+        g_print("quota-lvm %s\n", QUOTA_LVM_VERSION);
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (g_str_equal(argv[1], commands[i].name)) {
+            sigbus_install();
+            thin_status_init();
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    return usage_error("there is no command '%s': list, show, set or check",
+                       argv[1]);
+}

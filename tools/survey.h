@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * survey.h: gather a tenant's numbers from LVM, the kernel and the ledger.
+ * Reads only; keeps nothing.
+ */
+#ifndef QLVM_SURVEY_H
+#define QLVM_SURVEY_H
+
+#include "lvm.h"
+#include "report.h"
+
+/*
+ * survey_tenant: fill @report, which borrows @lvm's names.  Bytes are LVM's
+ * and the kernel's own, so they are right whether or not quota-lvmd runs; the
+ * ledger only adds what nobody else knows.
+ */
+void survey_tenant(const LvmTenant *lvm, struct report *report);
+
+/*
+ * survey_check: compare the ledger with what LVM and the kernel say; the
+ * caller holds the group's lock.  Returns the differences, one string each,
+ * none when all is well.
+ */
+GPtrArray *survey_check(const LvmTenant *lvm);
+
+/* survey_thin_bytes: used bytes of the tenant's thin pool, 0 without one.
+ * -ENODEV: it is not active. */
+int survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * thin-status.h: how full a thin pool is, as the kernel counts it.
+ *
+ * Nothing is kept; a reading is one ioctl.  Functions return 0 or a negative
+ * errno and may be called by any thread after thin_status_init.
+ */
+#ifndef QLVM_THIN_STATUS_H
+#define QLVM_THIN_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct thin_status {
+    uint64_t used_blocks;       /* of data, each as large as a chunk */
+    uint64_t total_blocks;
+    uint64_t meta_used_blocks;  /* of metadata, each 4 KiB */
+    uint64_t meta_total_blocks;
+    bool is_read_only;          /* metadata failed or is full */
+};
+
+/* thin_status_init: call once, before any thread is started. */
+void thin_status_init(void);
+
+/* thin_status_parse: from a status line's parameters.  -EINVAL: not the
+ * status of a thin pool; -EIO: the pool has failed. */
+int thin_status_parse(const char *params, struct thin_status *status);
+
+/* thin_status_read: of the device with this device-mapper UUID.  -ENODEV: no
+ * such device, e.g. the pool is not active; else as thin_status_parse. */
+int thin_status_read(const char *dm_uuid, struct thin_status *status);
+
+#endif
