@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * growth.h: when a tenant's thin pool grows, by how much, and doing it.
+ *
+ * growth_decide is pure; growth_run takes the group's lock and asks LVM again,
+ * since what a ledger says can be old or forged.
+ */
+#ifndef QLVM_GROWTH_H
+#define QLVM_GROWTH_H
+
+#include <glib.h>
+#include <quota-ledger.h>
+
+struct growth_plan {
+    uint64_t extents;           /* to add to the thin pool; 0: none */
+    enum quota_reason reason;   /* for a writer that is still refused: NONE
+                                   while more extents could be added */
+};
+
+/*
+ * growth_decide: @used_bytes are the thin pool's, with what is in flight;
+ * @demand_bytes is what a waiting writer was refused, 0 for none.
+ *
+ * A pool grows by one step when less than half a step is left in it, so that
+ * writers rarely meet its end, or when a writer waits for more than is left.
+ * It never grows past the limit: a limit that is no multiple of the extent is
+ * rounded down.
+ */
+void growth_decide(const struct quota_state *state, uint64_t extent_bytes,
+                   uint64_t used_bytes, uint64_t demand_bytes,
+                   struct growth_plan *plan);
+
+enum growth_outcome {
+    GROWTH_DONE,                /* the pool is larger now */
+    GROWTH_NOT_NEEDED,          /* LVM's numbers left nothing to do */
+    GROWTH_SHORT,               /* the group had not the extents after all */
+    GROWTH_GONE,                /* LVM knows no such tenant */
+    GROWTH_FAILED               /* a command failed: see the error */
+};
+
+/*
+ * growth_run: read, decide and extend under the group's lock, and publish
+ * each new state to @ledger; rings its doorbell when there is more room.
+ * Blocks for as long as LVM takes.  @added_bytes may be 0 with any outcome but
+ * GROWTH_DONE.
+ */
+enum growth_outcome growth_run(const char *group, const char *tenant,
+                               struct quota_ledger *ledger,
+                               uint64_t used_bytes, uint64_t demand_bytes,
+                               uint64_t *added_bytes, GError **error);
+
+#endif

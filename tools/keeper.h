@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * keeper.h: the set of quota-lvmd's samplers, kept in step with LVM.
+ *
+ * One thread owns the set and reads LVM for it, so that neither a signal nor
+ * the watchdog waits for LVM.  Requests may come from any thread.
+ */
+#ifndef QLVM_KEEPER_H
+#define QLVM_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Keeper Keeper;
+
+/* KeeperScanned: every tenant was read once; called by the keeper's thread
+ * after each scan of all groups. */
+typedef void (*KeeperScanned)(unsigned tenants, bool ok, void *opaque);
+
+Keeper *keeper_new(uint64_t interval_ns, KeeperScanned scanned, void *opaque);
+
+/* keeper_run_once: read, sample and grow all tenants in the calling thread,
+ * until there is nothing left to do.  False: something failed, see the log. */
+bool keeper_run_once(Keeper *keeper);
+
+/* keeper_start: begin with a scan of all groups. */
+void keeper_start(Keeper *keeper);
+
+/* keeper_rescan: read everything again, e.g. after SIGHUP. */
+void keeper_rescan(Keeper *keeper);
+
+/* keeper_look: something happened to a tenant's ledger. */
+void keeper_look(Keeper *keeper, const char *group, const char *tenant);
+
+/* keeper_free: end all samplers; waits for LVM's commands that still run. */
+void keeper_free(Keeper *keeper);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sampler.h: one tenant's thread in quota-lvmd.
+ *
+ * A sampler owns its tenant's mapping of the ledger and is its only sampler.
+ * It shares nothing with other tenants' samplers but the lock of their group,
+ * which it takes only to grow or after trouble, so no tenant waits for
+ * another's sample.
+ */
+#ifndef QLVM_SAMPLER_H
+#define QLVM_SAMPLER_H
+
+#include "lvm.h"
+
+typedef struct Sampler Sampler;
+
+/* SamplerEnded: LVM does not know the tenant any more; called once, by the
+ * sampler's own thread, which ends. */
+typedef void (*SamplerEnded)(const char *group, const char *tenant,
+                             void *opaque);
+
+/* sampler_new: takes @ledger, to which @lvm's state was published under the
+ * group's lock. */
+Sampler *sampler_new(const LvmTenant *lvm, struct quota_ledger *ledger,
+                     uint64_t interval_ns, SamplerEnded ended, void *opaque);
+
+/* sampler_turn: sample once and begin to grow where that is needed; only
+ * while no thread runs, and the caller may hold the group's lock.
+ * sampler_settle, without that lock, waits for the growth and samples again
+ * until there is nothing left to do.  False: no sample could be taken. */
+bool sampler_turn(Sampler *sampler);
+bool sampler_settle(Sampler *sampler);
+
+/* sampler_start: from now on a thread does it, at each ring of the doorbell
+ * and each interval. */
+int sampler_start(Sampler *sampler);
+
+/* sampler_poke: have the thread look at its ledger now. */
+void sampler_poke(Sampler *sampler);
+
+/* sampler_ask_stop: have the thread end; sampler_free waits for it. */
+void sampler_ask_stop(Sampler *sampler);
+void sampler_free(Sampler *sampler);
+
+#endif
