@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storage_backend_quota_lvm_conf.c: the limits of a quota-lvm pool in XML
+ *
+ * Parses and formats <quota:limits>, the part of the pool's definition that
+ * stands in the backend's own namespace, and refuses names that LVM or the
+ * ledger could not carry before anything is stored.  Which element there is
+ * and in which unit comes from quota_limit_fields alone.
+ */
+
+#include <config.h>
+
+#include "storage_backend_quota_lvmpriv.h"
+#include "viralloc.h"
+#include "virerror.h"
+#include "virlog.h"
+#include "virstring.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+VIR_LOG_INIT("storage.storage_backend_quota_lvm_conf");
+
+
+static void
+virStoragePoolDefQuotaLVMNamespaceFree(void *nsdata)
+{
+    g_free(nsdata);
+}
+
+
+/* Sizes may have a unit, as <capacity> does; other limits may not. */
+static int
+virStoragePoolDefQuotaLVMParseUnit(xmlNodePtr node,
+                                   const struct quota_limit_field *field,
+                                   unsigned long long number,
+                                   uint64_t *value)
+{
+    g_autofree char *unit = virXMLPropString(node, "unit");
+    int rc;
+
+    if (unit &&
+        field->unit != QUOTA_UNIT_BYTES &&
+        field->unit != QUOTA_UNIT_BYTES_PER_SEC) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("quota limit '%1$s' is not a size: remove its unit '%2$s'"),
+                       field->name, unit);
+        return -1;
+    }
+
+    if ((rc = quota_size_scale(number, unit, value)) == -ERANGE) {
+        virReportError(VIR_ERR_OVERFLOW,
+                       _("quota limit '%1$s' of %2$llu %3$s is too large"),
+                       field->name, number, unit ? unit : "bytes");
+        return -1;
+    } else if (rc < 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("quota limit '%1$s' has the unknown unit '%2$s': use B, KiB, MiB, GiB, TiB, PiB or KB, MB, GB, TB, PB"),
+                       field->name, NULLSTR(unit));
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+virStoragePoolDefQuotaLVMParseLimit(xmlNodePtr node,
+                                    struct quota_limits *limits)
+{
+    const char *name = (const char *) node->name;
+    const struct quota_limit_field *field = quota_limit_field_find(name);
+    g_autofree char *content = virXMLNodeContentString(node);
+    unsigned long long number;
+    uint64_t value;
+
+    if (!field) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("unknown quota limit '%1$s': the limits are limit, step, and the throughput elements of <iotune>"),
+                       name);
+        return -1;
+    }
+
+    /* Zero is never stored, so a limit that is set was given before. */
+    if (quota_limit_get(limits, field) != 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("quota limit '%1$s' is given twice: remove one"),
+                       name);
+        return -1;
+    }
+
+    if (!content)
+        return -1;
+
+    g_strstrip(content);
+
+    /* virStrToLong_ullp refuses a sign, and returns -1 on overflow too: tell
+     * the two apart by the digits */
+    if (virStrToLong_ullp(content, NULL, 10, &number) < 0) {
+        if (*content && strspn(content, "0123456789") == strlen(content)) {
+            virReportError(VIR_ERR_OVERFLOW,
+                           _("quota limit '%1$s' of %2$s is too large"),
+                           name, content);
+        } else {
+            virReportError(VIR_ERR_XML_ERROR,
+                           _("quota limit '%1$s' is '%2$s', which is not a whole number above zero"),
+                           name, content);
+        }
+        return -1;
+    }
+
+    if (number == 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("quota limit '%1$s' must be above zero: to have no such limit, leave the element out"),
+                       name);
+        return -1;
+    }
+
+    if (virStoragePoolDefQuotaLVMParseUnit(node, field, number, &value) < 0)
+        return -1;
+
+    quota_limit_set(limits, field, value);
+    return 0;
+}
+
+
+/* Names become part of LV names, tags and file names.  The common parser knows
+ * no alphabet, and there is no other hook before a definition is stored. */
+static int
+virStoragePoolDefQuotaLVMCheckNames(xmlXPathContextPtr ctxt)
+{
+    g_autofree char *group = virXPathString("string(./source/name)", ctxt);
+    g_autofree char *tenant = virXPathString("string(./source/tenant/@name)", ctxt);
+    const char *why = NULL;
+
+    if (!tenant)
+        tenant = virXPathString("string(./name)", ctxt);
+
+    if (quota_name_check_tenant(NULLSTR_EMPTY(tenant), &why) < 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("tenant name '%1$s' %2$s: choose another with <tenant name='...'/> in <source>"),
+                       NULLSTR(tenant), why);
+        return -1;
+    }
+
+    if (quota_name_check_group(NULLSTR_EMPTY(group), &why) < 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("volume group name '%1$s' %2$s"),
+                       NULLSTR(group), why);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
+                                        void **data)
+{
+    g_autofree virStoragePoolQuotaLVMDef *def = NULL;
+    g_autofree xmlNodePtr *nodes = NULL;
+    const struct quota_limit_field *field = NULL;
+    const char *why = NULL;
+    xmlNodePtr node;
+    int nnodes;
+
+    if (virStoragePoolDefQuotaLVMCheckNames(ctxt) < 0)
+        return -1;
+
+    if ((nnodes = virXPathNodeSet("./quota:*", ctxt, &nodes)) < 0)
+        return -1;
+
+    /* Without limits of its own the pool takes what the volume group has
+     * tagged for its tenant. */
+    if (nnodes == 0)
+        return 0;
+
+    if (STRNEQ((const char *) nodes[0]->name, "limits")) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("unknown element 'quota:%1$s' in the pool: limits stand inside 'quota:limits'"),
+                       nodes[0]->name);
+        return -1;
+    }
+
+    if (nnodes > 1) {
+        virReportError(VIR_ERR_XML_ERROR, "%s",
+                       _("element 'quota:limits' is given twice: put all limits into one"));
+        return -1;
+    }
+
+    def = g_new0(virStoragePoolQuotaLVMDef, 1);
+    def->hasDefined = true;
+
+    for (node = xmlFirstElementChild(nodes[0]); node;
+         node = xmlNextElementSibling(node)) {
+        if (!node->ns ||
+            STRNEQ((const char *) node->ns->href, VIR_STORAGE_POOL_QUOTA_LVM_URI)) {
+            virReportError(VIR_ERR_XML_ERROR,
+                           _("unknown element '%1$s' in 'quota:limits': write it as 'quota:%1$s'"),
+                           node->name);
+            return -1;
+        }
+
+        if (virStoragePoolDefQuotaLVMParseLimit(node, &def->defined) < 0)
+            return -1;
+    }
+
+    if (quota_limits_check(&def->defined, &field, &why) < 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("quota limit '%1$s' of %2$llu %3$s"),
+                       field->name,
+                       (unsigned long long) quota_limit_get(&def->defined, field),
+                       why);
+        return -1;
+    }
+
+    *data = g_steal_pointer(&def);
+    return 0;
+}
+
+
+static int
+virStoragePoolDefQuotaLVMNamespaceFormat(virBuffer *buf,
+                                         void *nsdata)
+{
+    virStoragePoolQuotaLVMDef *def = nsdata;
+    const struct quota_limits *limits = &def->defined;
+    size_t i;
+
+    if (def->hasCurrent)
+        limits = &def->current;
+    else if (!def->hasDefined)
+        return 0;
+
+    virBufferAddLit(buf, "<quota:limits>\n");
+    virBufferAdjustIndent(buf, 2);
+
+    for (i = 0; i < quota_limit_fields_count; i++) {
+        const struct quota_limit_field *field = &quota_limit_fields[i];
+        unsigned long long value = quota_limit_get(limits, field);
+
+        if (value == 0)
+            continue;
+
+        virBufferAsprintf(buf, "<quota:%s", field->name);
+        if (field->unit == QUOTA_UNIT_BYTES)
+            virBufferAddLit(buf, " unit='bytes'");
+        virBufferAsprintf(buf, ">%llu</quota:%s>\n", value, field->name);
+    }
+
+    virBufferAdjustIndent(buf, -2);
+    virBufferAddLit(buf, "</quota:limits>\n");
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMGetLimits:
+ * @def: pool definition
+ *
+ * Returns the limits that stand in the definition itself, or NULL if it
+ * leaves them to the tags.
+ */
+const struct quota_limits *
+virStorageBackendQuotaLVMGetLimits(virStoragePoolDef *def)
+{
+    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+
+    return nsdef && nsdef->hasDefined ? &nsdef->defined : NULL;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMSetCurrent:
+ * @def: pool definition
+ * @limits: what the tags say
+ *
+ * From now on the definition shows what is enforced, wherever that was
+ * changed, so that whoever edits it starts from the truth.
+ */
+void
+virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
+                                    const struct quota_limits *limits)
+{
+    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+
+    if (!nsdef)
+        nsdef = def->namespaceData = g_new0(virStoragePoolQuotaLVMDef, 1);
+
+    nsdef->current = *limits;
+    nsdef->hasCurrent = true;
+}
+
+
+virXMLNamespace virStoragePoolQuotaLVMXMLNamespace = {
+    .parse = virStoragePoolDefQuotaLVMNamespaceParse,
+    .free = virStoragePoolDefQuotaLVMNamespaceFree,
+    .format = virStoragePoolDefQuotaLVMNamespaceFormat,
+    .prefix = "quota",
+    .uri = VIR_STORAGE_POOL_QUOTA_LVM_URI,
+};

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storage_backend_quota_lvm_report.c: what LVM says of a tenant, its volume
+ * group and its devices
+ *
+ * Every question is one LVM command that answers in JSON, selected by tag
+ * where it is about a tenant, so that the LVs of others are never even read.
+ * No LV is opened, and none that vanished is missed.
+ */
+
+#include <config.h>
+
+#include "storage_backend_quota_lvmpriv.h"
+#include "viralloc.h"
+#include "virerror.h"
+#include "virjson.h"
+#include "virlog.h"
+#include "virstring.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+VIR_LOG_INIT("storage.storage_backend_quota_lvm_report");
+
+
+/**
+ * virStorageBackendQuotaLVMCommand:
+ * @program: an LVM command
+ *
+ * All LVM commands of the backend begin here.  With monitoring on, dmeventd
+ * would extend thin pools by its own rule: only a tenant's limit may do that.
+ */
+virCommand *
+virStorageBackendQuotaLVMCommand(const char *program)
+{
+    virCommand *cmd = virCommandNew(program);
+
+    virCommandAddEnvPassCommon(cmd);
+    virCommandAddArgList(cmd, "--config", "activation/monitoring=0", NULL);
+
+    return cmd;
+}
+
+
+static virCommand *
+virStorageBackendQuotaLVMReportCommand(const char *program,
+                                       const char *fields)
+{
+    virCommand *cmd = virStorageBackendQuotaLVMCommand(program);
+
+    virCommandAddArgList(cmd,
+                         "--reportformat", "json",
+                         "--units", "b",
+                         "--nosuffix",
+                         "--options", fields,
+                         NULL);
+    return cmd;
+}
+
+
+/* Runs a report; @group is the only one that it is about, or NULL.  A group
+ * that does not exist is an error like any other, but says what to do. */
+static int
+virStorageBackendQuotaLVMRunReport(virCommand *cmd,
+                                   const char *group,
+                                   char **output)
+{
+    g_autofree char *errors = NULL;
+    int status = 0;
+
+    virCommandSetOutputBuffer(cmd, output);
+    virCommandSetErrorBuffer(cmd, &errors);
+
+    if (virCommandRun(cmd, &status) < 0)
+        return -1;
+
+    if (status != 0) {
+        g_autofree char *missing = NULL;
+
+        if (group)
+            missing = g_strdup_printf("Volume group \"%s\" not found", group);
+
+        if (missing && strstr(errors, missing)) {
+            virReportError(VIR_ERR_OPERATION_FAILED,
+                           _("volume group '%1$s' does not exist: make it with vgcreate, or name its devices in <source> and run pool-build"),
+                           group);
+        } else {
+            virReportError(VIR_ERR_OPERATION_FAILED,
+                           _("cannot read volume group '%1$s': %2$s"),
+                           group ? group : "*", g_strstrip(errors));
+        }
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* The rows of a report are in { "report": [ { "lv": [ {...}, ... ] } ] } */
+static virJSONValue *
+virStorageBackendQuotaLVMReportRows(virJSONValue *json,
+                                    const char *kind)
+{
+    virJSONValue *reports = NULL;
+    virJSONValue *rows = NULL;
+
+    if (json &&
+        (reports = virJSONValueObjectGetArray(json, "report")) &&
+        virJSONValueArraySize(reports) > 0)
+        rows = virJSONValueObjectGetArray(virJSONValueArrayGet(reports, 0), kind);
+
+    if (!rows) {
+        virReportError(VIR_ERR_INTERNAL_ERROR,
+                       _("LVM's report has no list of '%1$s'"), kind);
+    }
+
+    return rows;
+}
+
+
+/* LVM writes all values as strings; an empty one stands for "not applicable" */
+static int
+virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
+                                   const char *field,
+                                   unsigned long long *value)
+{
+    const char *text = virJSONValueObjectGetStringOrNumber(row, field);
+
+    *value = 0;
+
+    if (text && !*text)
+        return 0;
+
+    if (!text || virStrToLong_ullp(text, NULL, 10, value) < 0) {
+        virReportError(VIR_ERR_INTERNAL_ERROR,
+                       _("LVM's report has no number in '%1$s' but '%2$s'"),
+                       field, NULLSTR(text));
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+virStorageBackendQuotaLVMGetString(virJSONValue *row,
+                                   const char *field,
+                                   char **value)
+{
+    const char *text = virJSONValueObjectGetString(row, field);
+
+    if (!text) {
+        virReportError(VIR_ERR_INTERNAL_ERROR,
+                       _("LVM's report has no '%1$s'"), field);
+        return -1;
+    }
+
+    *value = g_strdup(text);
+    return 0;
+}
+
+
+static void
+virStorageBackendQuotaLVMClearLV(virStorageBackendQuotaLVMLV *lv)
+{
+    g_free(lv->name);
+    g_free(lv->uuid);
+    g_free(lv->segtype);
+    g_free(lv->tags);
+    memset(lv, 0, sizeof(*lv));
+}
+
+
+void
+virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report)
+{
+    size_t i;
+
+    for (i = 0; i < report->nlvs; i++)
+        virStorageBackendQuotaLVMClearLV(&report->lvs[i]);
+    g_free(report->lvs);
+    g_free(report->definition);
+    memset(report, 0, sizeof(*report));
+}
+
+
+static int
+virStorageBackendQuotaLVMParseLV(virJSONValue *row,
+                                 const char *tenant,
+                                 virStorageBackendQuotaLVMLV *lv)
+{
+    g_autofree char *attr = NULL;
+
+    if (virStorageBackendQuotaLVMGetString(row, "lv_name", &lv->name) < 0 ||
+        virStorageBackendQuotaLVMGetString(row, "lv_uuid", &lv->uuid) < 0 ||
+        virStorageBackendQuotaLVMGetString(row, "segtype", &lv->segtype) < 0 ||
+        virStorageBackendQuotaLVMGetString(row, "lv_tags", &lv->tags) < 0 ||
+        virStorageBackendQuotaLVMGetString(row, "lv_attr", &attr) < 0 ||
+        virStorageBackendQuotaLVMGetNumber(row, "lv_size", &lv->size) < 0 ||
+        virStorageBackendQuotaLVMGetNumber(row, "chunk_size", &lv->chunkSize) < 0 ||
+        virStorageBackendQuotaLVMGetNumber(row, "lv_metadata_size", &lv->metadataSize) < 0)
+        return -1;
+
+    lv->volume = quota_name_parse_lv(tenant, lv->name);
+
+    /* lvs(8), "lv_attr": the fifth is the state, the sixth whether it is open */
+    if (strlen(attr) >= 6) {
+        lv->active = attr[4] == 'a';
+        lv->open = attr[5] == 'o';
+    }
+
+    return 0;
+}
+
+
+static void
+virStorageBackendQuotaLVMChargeLV(virStorageBackendQuotaLVMReport *report,
+                                  virStorageBackendQuotaLVMLV *lv)
+{
+    struct quota_lv quotalv = {
+        .name = lv->name,
+        .segtype = lv->segtype,
+        .tags = lv->tags,
+        .size_bytes = lv->size,
+        .chunk_bytes = lv->chunkSize,
+    };
+
+    if (quota_state_charge(&report->state, &quotalv) < 0) {
+        VIR_WARN("a limit among the tags '%s' of LV '%s' cannot be read",
+                 lv->tags, lv->name);
+    }
+}
+
+
+static void
+virStorageBackendQuotaLVMFindThinPool(virStorageBackendQuotaLVMReport *report)
+{
+    g_auto(GStrv) tags = NULL;
+    size_t i;
+
+    for (i = 0; i < report->nlvs; i++) {
+        virStorageBackendQuotaLVMLV *lv = &report->lvs[i];
+
+        if (STREQ(lv->segtype, "thin-pool") &&
+            STREQ_NULLABLE(lv->volume, QUOTA_THIN_POOL_VOLUME))
+            report->thinPool = lv;
+    }
+
+    if (!report->thinPool)
+        return;
+
+    tags = g_strsplit(report->thinPool->tags, ",", 0);
+    for (i = 0; tags[i]; i++) {
+        const char *digest = STRSKIP(tags[i], QUOTA_TAG_DEFINITION);
+
+        if (digest && !report->definition)
+            report->definition = g_strdup(digest);
+    }
+}
+
+
+/**
+ * virStorageBackendQuotaLVMParseReport:
+ * @json: what lvs printed
+ * @tenant: whose LVs it was asked for
+ * @report: filled in; to be cleared by the caller even after an error
+ *
+ * Parses the output of
+ *
+ *   # lvs --reportformat json --units b --nosuffix
+ *         --select 'lv_tags={"quota-lvm:tenant=acme"}' --options ... vg0
+ *   { "report": [ { "lv": [
+ *     {"vg_extent_size":"4194304", "vg_free":"8573157376",
+ *      "lv_name":"acme._thin", "lv_uuid":"m0Lr4e-…", "lv_size":"1073741824",
+ *      "lv_attr":"twi-aotz--", "lv_metadata_size":"12582912",
+ *      "lv_tags":"quota-lvm:limit=10737418240,quota-lvm:tenant=acme",
+ *      "segtype":"thin-pool", "chunk_size":"65536"},
+ *     {"vg_extent_size":"4194304", "vg_free":"8573157376",
+ *      "lv_name":"acme.root", "lv_uuid":"4Tq2Vd-…", "lv_size":"2147483648",
+ *      "lv_attr":"Vwi-a-tz--", "lv_metadata_size":"",
+ *      "lv_tags":"quota-lvm:tenant=acme",
+ *      "segtype":"thin", "chunk_size":"0"}
+ *   ] } ] }
+ *
+ * An LV that was extended has a row for each of its segments.
+ */
+int
+virStorageBackendQuotaLVMParseReport(const char *json,
+                                     const char *tenant,
+                                     virStorageBackendQuotaLVMReport *report)
+{
+    g_autoptr(virJSONValue) root = virJSONValueFromString(json);
+    virJSONValue *rows;
+    size_t i;
+
+    if (!(rows = virStorageBackendQuotaLVMReportRows(root, "lv")))
+        return -1;
+
+    report->lvs = g_new0(virStorageBackendQuotaLVMLV, virJSONValueArraySize(rows));
+
+    for (i = 0; i < virJSONValueArraySize(rows); i++) {
+        virJSONValue *row = virJSONValueArrayGet(rows, i);
+        virStorageBackendQuotaLVMLV *lv = &report->lvs[report->nlvs++];
+
+        if (virStorageBackendQuotaLVMGetNumber(row, "vg_extent_size",
+                                               &report->group.extentSize) < 0 ||
+            virStorageBackendQuotaLVMGetNumber(row, "vg_free",
+                                               &report->group.freeSize) < 0 ||
+            virStorageBackendQuotaLVMParseLV(row, tenant, lv) < 0)
+            return -1;
+
+        report->group.exists = true;
+
+        /* lvs keeps the segments of an LV together */
+        if (report->nlvs > 1 && STREQ(lv[-1].uuid, lv->uuid)) {
+            virStorageBackendQuotaLVMClearLV(lv);
+            report->nlvs--;
+            continue;
+        }
+
+        virStorageBackendQuotaLVMChargeLV(report, lv);
+    }
+
+    report->state.group_free_bytes = report->group.freeSize;
+    virStorageBackendQuotaLVMFindThinPool(report);
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMReadReport:
+ * @group: volume group
+ * @tenant: tenant
+ * @report: filled in; to be cleared by the caller even after an error
+ *
+ * Asks LVM for all that it knows of a tenant.  @report->group.exists stays
+ * false if the group has nothing of the tenant: what is free in the group is
+ * not known then.
+ */
+int
+virStorageBackendQuotaLVMReadReport(const char *group,
+                                    const char *tenant,
+                                    virStorageBackendQuotaLVMReport *report)
+{
+    g_autoptr(virCommand) cmd = NULL;
+    g_autofree char *output = NULL;
+
+    cmd = virStorageBackendQuotaLVMReportCommand(LVS,
+                                                 "vg_extent_size,vg_free,"
+                                                 "lv_name,lv_uuid,lv_size,lv_attr,"
+                                                 "lv_metadata_size,lv_tags,"
+                                                 "segtype,chunk_size");
+    virCommandAddArg(cmd, "--select");
+    virCommandAddArgFormat(cmd, "lv_tags={\"%s%s\"}", QUOTA_TAG_TENANT, tenant);
+    virCommandAddArg(cmd, group);
+
+    if (virStorageBackendQuotaLVMRunReport(cmd, group, &output) < 0)
+        return -1;
+
+    return virStorageBackendQuotaLVMParseReport(output, tenant, report);
+}
+
+
+virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
+                                    const char *volume)
+{
+    size_t i;
+
+    for (i = 0; i < report->nlvs; i++) {
+        if (STREQ_NULLABLE(report->lvs[i].volume, volume))
+            return &report->lvs[i];
+    }
+
+    return NULL;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMReadGroup:
+ * @group: volume group
+ * @info: filled in
+ *
+ * Unlike a report of a tenant, this succeeds for a group that does not exist.
+ */
+int
+virStorageBackendQuotaLVMReadGroup(const char *group,
+                                   virStorageBackendQuotaLVMGroup *info)
+{
+    /*
+     * # vgs --reportformat json --units b --nosuffix
+     *       --options vg_name,vg_extent_size,vg_free --select 'vg_name="vg0"'
+     * { "report": [ { "vg": [
+     *   {"vg_name":"vg0", "vg_extent_size":"4194304", "vg_free":"10733223936"}
+     * ] } ] }
+     */
+    g_autoptr(virCommand) cmd = NULL;
+    g_autoptr(virJSONValue) json = NULL;
+    g_autofree char *output = NULL;
+    virJSONValue *rows;
+    virJSONValue *row;
+
+    memset(info, 0, sizeof(*info));
+
+    cmd = virStorageBackendQuotaLVMReportCommand(VGS, "vg_name,vg_extent_size,vg_free");
+    virCommandAddArg(cmd, "--select");
+    virCommandAddArgFormat(cmd, "vg_name=\"%s\"", group);
+
+    if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
+        !(json = virJSONValueFromString(output)) ||
+        !(rows = virStorageBackendQuotaLVMReportRows(json, "vg")))
+        return -1;
+
+    if (virJSONValueArraySize(rows) == 0)
+        return 0;
+
+    row = virJSONValueArrayGet(rows, 0);
+    if (virStorageBackendQuotaLVMGetNumber(row, "vg_extent_size", &info->extentSize) < 0 ||
+        virStorageBackendQuotaLVMGetNumber(row, "vg_free", &info->freeSize) < 0)
+        return -1;
+
+    info->exists = true;
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMReadDevices:
+ * @devices: all physical volumes of the host
+ * @ndevices: their number
+ */
+int
+virStorageBackendQuotaLVMReadDevices(virStorageBackendQuotaLVMDevice **devices,
+                                     size_t *ndevices)
+{
+    /*
+     * # pvs --reportformat json --options pv_name,vg_name,lv_count,pv_count
+     * { "report": [ { "pv": [
+     *   {"pv_name":"/dev/vdb", "vg_name":"vg0", "lv_count":"3", "pv_count":"1"},
+     *   {"pv_name":"/dev/vdc", "vg_name":"", "lv_count":"0", "pv_count":"0"}
+     * ] } ] }
+     */
+    g_autoptr(virCommand) cmd = NULL;
+    g_autoptr(virJSONValue) json = NULL;
+    g_autofree char *output = NULL;
+    virJSONValue *rows;
+    size_t i;
+
+    *devices = NULL;
+    *ndevices = 0;
+
+    cmd = virStorageBackendQuotaLVMReportCommand(PVS, "pv_name,vg_name,lv_count,pv_count");
+
+    if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
+        !(json = virJSONValueFromString(output)) ||
+        !(rows = virStorageBackendQuotaLVMReportRows(json, "pv")))
+        return -1;
+
+    *devices = g_new0(virStorageBackendQuotaLVMDevice, virJSONValueArraySize(rows));
+
+    for (i = 0; i < virJSONValueArraySize(rows); i++) {
+        virJSONValue *row = virJSONValueArrayGet(rows, i);
+        virStorageBackendQuotaLVMDevice *dev = &(*devices)[(*ndevices)++];
+
+        if (virStorageBackendQuotaLVMGetString(row, "pv_name", &dev->path) < 0 ||
+            virStorageBackendQuotaLVMGetString(row, "vg_name", &dev->group) < 0 ||
+            virStorageBackendQuotaLVMGetNumber(row, "lv_count", &dev->nlvs) < 0 ||
+            virStorageBackendQuotaLVMGetNumber(row, "pv_count", &dev->npvs) < 0)
+            return -1;
+
+        if (!*dev->group)
+            g_clear_pointer(&dev->group, g_free);
+    }
+
+    return 0;
+}
+
+
+void
+virStorageBackendQuotaLVMFreeDevices(virStorageBackendQuotaLVMDevice *devices,
+                                     size_t ndevices)
+{
+    size_t i;
+
+    for (i = 0; i < ndevices; i++) {
+        g_free(devices[i].path);
+        g_free(devices[i].group);
+    }
+    g_free(devices);
+}
+
+
+/* Every tenant that some volume group of this host has a thin pool for */
+char *
+virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec G_GNUC_UNUSED,
+                                         unsigned int flags)
+{
+    /*
+     * # lvs --reportformat json --options vg_name,lv_name --select ...
+     * { "report": [ { "lv": [
+     *   {"vg_name":"vg0", "lv_name":"acme._thin"},
+     *   {"vg_name":"vg0", "lv_name":"globex._thin"}
+     * ] } ] }
+     */
+    virStoragePoolSourceList list = { .type = VIR_STORAGE_POOL_QUOTA_LVM };
+    g_autoptr(virCommand) cmd = NULL;
+    g_autoptr(virJSONValue) json = NULL;
+    g_autofree char *output = NULL;
+    virJSONValue *rows;
+    char *ret = NULL;
+    size_t i;
+
+    virCheckFlags(0, NULL);
+
+    cmd = virStorageBackendQuotaLVMReportCommand(LVS, "vg_name,lv_name");
+    virCommandAddArgList(cmd, "--select",
+                         "segtype=thin-pool && lv_tags=~\"^" QUOTA_TAG_TENANT "\"",
+                         NULL);
+
+    if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
+        !(json = virJSONValueFromString(output)) ||
+        !(rows = virStorageBackendQuotaLVMReportRows(json, "lv")))
+        return NULL;
+
+    for (i = 0; i < virJSONValueArraySize(rows); i++) {
+        virJSONValue *row = virJSONValueArrayGet(rows, i);
+        g_autofree char *group = NULL;
+        g_autofree char *tenant = NULL;
+        virStoragePoolSource *source;
+
+        if (virStorageBackendQuotaLVMGetString(row, "vg_name", &group) < 0 ||
+            virStorageBackendQuotaLVMGetString(row, "lv_name", &tenant) < 0)
+            goto cleanup;
+
+        if (!virStringStripSuffix(tenant, "." QUOTA_THIN_POOL_VOLUME))
+            continue;
+
+        if (!(source = virStoragePoolSourceListNewSource(&list)))
+            goto cleanup;
+
+        source->name = g_steal_pointer(&group);
+        source->tenant = g_steal_pointer(&tenant);
+    }
+
+    ret = virStoragePoolSourceListFormat(&list);
+
+ cleanup:
+    for (i = 0; i < list.nsources; i++)
+        virStoragePoolSourceClear(&list.sources[i]);
+    g_free(list.sources);
+    return ret;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storage_backend_quota_lvm_status.c: bytes in use, as device-mapper counts
+ * them
+ *
+ * LVM rounds its percentages and needs a process for each answer; the status
+ * line of a device is exact and costs one ioctl.  A device that is not there
+ * is an answer too, never an error: volumes may vanish at any time.
+ */
+
+#include <config.h>
+
+#include <libdevmapper.h>
+
+#include "storage_backend_quota_lvmpriv.h"
+#include "virlog.h"
+#include "virstring.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+VIR_LOG_INIT("storage.storage_backend_quota_lvm_status");
+
+#define SECTOR_SIZE 512ULL
+
+
+/* The status line of the only target of a device, if that is a @type; NULL
+ * otherwise. */
+static char *
+virStorageBackendQuotaLVMGetStatus(const char *group,
+                                   const char *lv,
+                                   const char *layer,
+                                   const char *type)
+{
+    struct dm_task *task = NULL;
+    struct dm_info info = { 0 };
+    struct dm_pool *pool = NULL;
+    char *ret = NULL;
+    char *name;
+    uint64_t start;
+    uint64_t length;
+    char *target = NULL;
+    char *params = NULL;
+
+    if (!(pool = dm_pool_create("quota-lvm", 256)) ||
+        !(name = dm_build_dm_name(pool, group, lv, layer)) ||
+        !(task = dm_task_create(DM_DEVICE_STATUS)))
+        goto cleanup;
+
+    /* Without "no flush" the kernel would commit the pool's metadata for
+     * every look at it. */
+    if (!dm_task_set_name(task, name) ||
+        !dm_task_no_flush(task) ||
+        !dm_task_run(task) ||
+        !dm_task_get_info(task, &info) ||
+        !info.exists)
+        goto cleanup;
+
+    dm_get_next_target(task, NULL, &start, &length, &target, &params);
+
+    if (STREQ_NULLABLE(target, type))
+        ret = g_strdup(params);
+
+ cleanup:
+    if (task)
+        dm_task_destroy(task);
+    if (pool)
+        dm_pool_destroy(pool);
+    return ret;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMGetPoolUsed:
+ * @group: volume group
+ * @lv: a thin pool
+ * @chunkSize: bytes of its chunks
+ * @used: bytes of its data that are mapped
+ *
+ * Returns 0, or -1 without an error if the thin pool is not active or failed.
+ */
+int
+virStorageBackendQuotaLVMGetPoolUsed(const char *group,
+                                     const char *lv,
+                                     unsigned long long chunkSize,
+                                     unsigned long long *used)
+{
+    g_autofree char *status = NULL;
+    g_auto(GStrv) fields = NULL;
+    g_auto(GStrv) data = NULL;
+    unsigned long long chunks;
+
+    /* LVM puts the target under a layer of its own; a pool that never had a
+     * volume may be without. */
+    if (!(status = virStorageBackendQuotaLVMGetStatus(group, lv, "tpool", "thin-pool")) &&
+        !(status = virStorageBackendQuotaLVMGetStatus(group, lv, NULL, "thin-pool")))
+        return -1;
+
+    /*
+     * # dmsetup status --noflush vg0-acme._thin-tpool
+     * 0 2097152 thin-pool 1 13/3072 512/16384 - rw discard_passdown error_if_no_space - 1024
+     *
+     * id, metadata blocks used/all, chunks used/all; or the word "Fail"
+     */
+    fields = g_strsplit(status, " ", 0);
+    if (g_strv_length(fields) < 3)
+        return -1;
+
+    data = g_strsplit(fields[2], "/", 2);
+    if (g_strv_length(data) != 2 ||
+        virStrToLong_ullp(data[0], NULL, 10, &chunks) < 0) {
+        VIR_WARN("cannot parse status '%s' of thin pool %s/%s", status, group, lv);
+        return -1;
+    }
+
+    *used = chunks * chunkSize;
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMGetThinMapped:
+ * @group: volume group
+ * @lv: a thin volume
+ *
+ * Returns the bytes that are mapped; 0 if the volume is not active.
+ */
+unsigned long long
+virStorageBackendQuotaLVMGetThinMapped(const char *group,
+                                       const char *lv)
+{
+    /*
+     * # dmsetup status --noflush vg0-acme.root
+     * 0 4194304 thin 65536 4194175
+     *
+     * mapped sectors, the highest mapped sector or "-"; or the word "Fail"
+     */
+    g_autofree char *status = NULL;
+    char *end;
+    unsigned long long sectors;
+
+    if (!(status = virStorageBackendQuotaLVMGetStatus(group, lv, NULL, "thin")) ||
+        virStrToLong_ullp(status, &end, 10, &sectors) < 0)
+        return 0;
+
+    return sectors * SECTOR_SIZE;
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storage_backend_quota_lvm_vol.c: volumes of a tenant
+ *
+ * A volume is an LV <tenant>.<volume> that carries the tenant's tag from the
+ * command that makes it.  Thick volumes are charged before LVM is asked for
+ * the space and are never larger than what was charged; thin volumes may
+ * promise more than the limit, as only written chunks count.  An LV is found
+ * by its UUID among the tenant's, so a name can never reach another's.
+ */
+
+#include <config.h>
+
+#include <unistd.h>
+
+#include "storage_backend_quota_lvmpriv.h"
+#include "storage_util.h"
+#include "viralloc.h"
+#include "virerror.h"
+#include "virlog.h"
+#include "virstring.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+VIR_LOG_INIT("storage.storage_backend_quota_lvm_vol");
+
+
+static void
+virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
+                                   virStorageVolDef *vol,
+                                   virStorageBackendQuotaLVMLV *lv)
+{
+    vol->type = VIR_STORAGE_VOL_BLOCK;
+
+    g_free(vol->key);
+    vol->key = g_strdup(lv->uuid);
+
+    g_free(vol->target.path);
+    vol->target.path = g_strdup_printf("%s/%s", def->target.path, lv->name);
+
+    vol->target.capacity = lv->size;
+    vol->target.allocation = lv->size;
+    vol->target.sparse = STREQ(lv->segtype, "thin");
+    if (vol->target.sparse) {
+        vol->target.allocation =
+            virStorageBackendQuotaLVMGetThinMapped(def->source.name, lv->name);
+    }
+}
+
+
+/**
+ * virStorageBackendQuotaLVMVolNew:
+ * @def: pool definition
+ * @lv: an LV of the pool's tenant that is named as a volume
+ */
+virStorageVolDef *
+virStorageBackendQuotaLVMVolNew(virStoragePoolDef *def,
+                                virStorageBackendQuotaLVMLV *lv)
+{
+    virStorageVolDef *vol = g_new0(virStorageVolDef, 1);
+
+    vol->name = g_strdup(lv->volume);
+    virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+
+    return vol;
+}
+
+
+/* The LV behind a volume.  Looked up by UUID: somebody may have removed the LV
+ * and made another of the same name meanwhile. */
+static virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindLV(virStorageBackendQuotaLVMTenant *tenant,
+                                virStorageVolDef *vol)
+{
+    virStorageBackendQuotaLVMLV *lv;
+
+    lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name);
+    if (lv && STREQ(lv->uuid, vol->key))
+        return lv;
+
+    return NULL;
+}
+
+
+/* Locks the tenant and reads it, for a change of a volume */
+static virStorageBackendQuotaLVMTenant *
+virStorageBackendQuotaLVMVolBegin(virStoragePoolDef *def)
+{
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+
+    if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
+        virStorageBackendQuotaLVMTenantRead(tenant) < 0 ||
+        virStorageBackendQuotaLVMTenantRequirePool(tenant, def) < 0)
+        return NULL;
+
+    return g_steal_pointer(&tenant);
+}
+
+
+/* Brings ledger and pool to what LVM says after the change */
+static int
+virStorageBackendQuotaLVMVolEnd(virStorageBackendQuotaLVMTenant *tenant,
+                                virStoragePoolDef *def)
+{
+    if (virStorageBackendQuotaLVMTenantRead(tenant) < 0 ||
+        virStorageBackendQuotaLVMTenantRequirePool(tenant, def) < 0)
+        return -1;
+
+    return virStorageBackendQuotaLVMTenantPublish(tenant, def);
+}
+
+
+/* LVM rounds up to whole extents; what is charged must be what it takes */
+static int
+virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
+                                 virStorageVolDef *vol,
+                                 unsigned long long capacity,
+                                 unsigned long long *bytes)
+{
+    unsigned long long extent = tenant->report.group.extentSize;
+
+    if (capacity > LLONG_MAX - extent) {
+        virReportError(VIR_ERR_OVERFLOW,
+                       _("capacity of %1$llu bytes of volume '%2$s' is too large"),
+                       capacity, vol->name);
+        return -1;
+    }
+
+    *bytes = VIR_ROUND_UP(capacity, extent);
+    return 0;
+}
+
+
+static int
+virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
+                                  const char *name)
+{
+    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVREMOVE);
+
+    virCommandAddArg(cmd, "--force");
+    virCommandAddArgFormat(cmd, "%s/%s", tenant->group, name);
+
+    return virCommandRun(cmd, NULL);
+}
+
+
+static int
+virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
+                                  const char *name,
+                                  unsigned long long bytes,
+                                  bool thin)
+{
+    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
+
+    virCommandAddArgList(cmd, "--yes", "--name", name, "--addtag", NULL);
+    virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
+
+    if (thin) {
+        virCommandAddArgList(cmd, "--type", "thin", "--virtualsize", NULL);
+        virCommandAddArgFormat(cmd, "%llub", bytes);
+        virCommandAddArg(cmd, "--thinpool");
+        virCommandAddArgFormat(cmd, "%s/%s", tenant->group,
+                               tenant->report.thinPool->name);
+    } else {
+        /* What a former owner of the extents left must not be mistaken for
+         * the new volume's own file system. */
+        virCommandAddArgList(cmd, "--type", "linear",
+                             "--wipesignatures", "y",
+                             "--zero", "y",
+                             "--size", NULL);
+        virCommandAddArgFormat(cmd, "%llub", bytes);
+        virCommandAddArg(cmd, tenant->group);
+    }
+
+    return virCommandRun(cmd, NULL);
+}
+
+
+static int
+virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
+                                     virStorageVolDef *vol)
+{
+    const char *why = NULL;
+
+    if (quota_name_check_volume(def->source.tenant, vol->name, &why) < 0) {
+        virReportError(VIR_ERR_INVALID_ARG,
+                       _("volume name '%1$s' %2$s"), vol->name, why);
+        return -1;
+    }
+
+    if (vol->target.encryption) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                       _("volume '%1$s': pools of type quota-lvm do not make encrypted volumes: put <encryption> into the domain's disk"),
+                       vol->name);
+        return -1;
+    }
+
+    if (virStorageSourceHasBacking(&vol->target)) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                       _("volume '%1$s': pools of type quota-lvm do not make volumes with a backing store"),
+                       vol->name);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Permissions are only touched on request: opening the device, as a check of
+ * them would need, is left to who uses it. */
+static int
+virStorageBackendQuotaLVMSetPerms(virStorageVolDef *vol)
+{
+    virStoragePerms *perms = vol->target.perms;
+    const char *path = vol->target.path;
+
+    if (!perms)
+        return 0;
+
+    if ((perms->uid != (uid_t) -1 || perms->gid != (gid_t) -1) &&
+        chown(path, perms->uid, perms->gid) < 0) {
+        virReportSystemError(errno, _("cannot set file owner '%1$s'"), path);
+        return -1;
+    }
+
+    if (perms->mode != (mode_t) -1 && chmod(path, perms->mode) < 0) {
+        virReportSystemError(errno, _("cannot set file mode '%1$s'"), path);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMCreateVol:
+ * @pool: pool object
+ * @vol: volume; thin if it asks for less allocation than capacity
+ */
+int
+virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    bool thin = vol->target.allocation < vol->target.capacity;
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virStorageBackendQuotaLVMLV *lv;
+    virErrorPtr err;
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    unsigned long long bytes;
+
+    if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
+        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
+        return -1;
+
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
+        virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
+                                         &bytes) < 0)
+        return -1;
+
+    if (!thin &&
+        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, bytes) < 0)
+        return -1;
+
+    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, thin) < 0) {
+        if (!thin)
+            virStorageBackendQuotaLVMTenantDischarge(tenant, bytes);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
+        goto error;
+
+    if (!(lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name))) {
+        virReportError(VIR_ERR_INTERNAL_ERROR,
+                       _("cannot find newly created volume '%1$s'"), vol->name);
+        goto error;
+    }
+
+    virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+
+    if (virStorageBackendQuotaLVMSetPerms(vol) < 0)
+        goto error;
+
+    return 0;
+
+ error:
+    virErrorPreserveLast(&err);
+    if (virStorageBackendQuotaLVMRemoveLV(tenant, name) == 0)
+        ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
+    virErrorRestore(&err);
+    return -1;
+}
+
+
+/* Called for every look at a volume: asks device-mapper alone */
+int
+virStorageBackendQuotaLVMRefreshVol(virStoragePoolObj *pool,
+                                    virStorageVolDef *vol)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    char name[QUOTA_LV_MAX_BYTES + 1];
+
+    if (vol->target.sparse &&
+        quota_name_format_lv(def->source.tenant, vol->name, name) == 0) {
+        vol->target.allocation =
+            virStorageBackendQuotaLVMGetThinMapped(def->source.name, name);
+    }
+
+    return 0;
+}
+
+
+int
+virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   unsigned int flags)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virStorageBackendQuotaLVMLV *lv;
+
+    virCheckFlags(0, -1);
+
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+        return -1;
+
+    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
+        if (lv->open) {
+            virReportError(VIR_ERR_OPERATION_INVALID,
+                           _("volume '%1$s' of tenant '%2$s' is in use: stop what has %3$s open first"),
+                           vol->name, tenant->name, vol->target.path);
+            return -1;
+        }
+
+        if (virStorageBackendQuotaLVMRemoveLV(tenant, lv->name) < 0)
+            return -1;
+    } else {
+        VIR_WARN("LV of volume '%s' of pool '%s' is gone already",
+                 vol->name, def->name);
+    }
+
+    return virStorageBackendQuotaLVMVolEnd(tenant, def);
+}
+
+
+static int
+virStorageBackendQuotaLVMResizeLV(virStorageBackendQuotaLVMTenant *tenant,
+                                  virStorageBackendQuotaLVMLV *lv,
+                                  unsigned long long bytes)
+{
+    bool shrink = bytes < lv->size;
+    g_autoptr(virCommand) cmd = NULL;
+
+    cmd = virStorageBackendQuotaLVMCommand(shrink ? "lvreduce" : "lvextend");
+    if (shrink)
+        virCommandAddArg(cmd, "--force");
+    virCommandAddArg(cmd, "--size");
+    virCommandAddArgFormat(cmd, "%llub", bytes);
+    virCommandAddArgFormat(cmd, "%s/%s", tenant->group, lv->name);
+
+    return virCommandRun(cmd, NULL);
+}
+
+
+/**
+ * virStorageBackendQuotaLVMResizeVol:
+ * @pool: pool object
+ * @vol: volume
+ * @capacity: new size, not a difference
+ * @flags: VIR_STORAGE_VOL_RESIZE_*
+ *
+ * Unlike other backends this one sets the new sizes of volume and pool itself.
+ */
+int
+virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   unsigned long long capacity,
+                                   unsigned int flags)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virStorageBackendQuotaLVMLV *lv;
+    unsigned long long bytes;
+    unsigned long long more = 0;
+
+    virCheckFlags(VIR_STORAGE_VOL_RESIZE_ALLOCATE |
+                  VIR_STORAGE_VOL_RESIZE_SHRINK, -1);
+
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+        return -1;
+
+    if (!(lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
+        virReportError(VIR_ERR_NO_STORAGE_VOL,
+                       _("the LV of volume '%1$s' is gone: run pool-refresh for pool '%2$s'"),
+                       vol->name, def->name);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, capacity, &bytes) < 0)
+        return -1;
+
+    if (bytes == 0 || (bytes < lv->size && !(flags & VIR_STORAGE_VOL_RESIZE_SHRINK))) {
+        virReportError(VIR_ERR_INVALID_ARG,
+                       _("cannot make volume '%1$s' of %2$llu bytes smaller, %3$llu bytes: that needs the shrink flag, and more than nothing to be left"),
+                       vol->name, lv->size, bytes);
+        return -1;
+    }
+
+    if (STREQ(lv->segtype, "thin")) {
+        if (flags & VIR_STORAGE_VOL_RESIZE_ALLOCATE) {
+            virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
+                           _("volume '%1$s' is thin and takes space as it is written: resize it without allocating"),
+                           vol->name);
+            return -1;
+        }
+    } else if (bytes > lv->size) {
+        more = bytes - lv->size;
+        if (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, more) < 0)
+            return -1;
+    }
+
+    if (bytes != lv->size &&
+        virStorageBackendQuotaLVMResizeLV(tenant, lv, bytes) < 0) {
+        if (more > 0)
+            virStorageBackendQuotaLVMTenantDischarge(tenant, more);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
+        return -1;
+
+    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
+        virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+    return 0;
+}
+
+
+int
+virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
+                                      virStorageVolDef *vol,
+                                      virStorageVolDef *inputvol,
+                                      unsigned int flags)
+{
+    virStorageBackendBuildVolFrom build_func;
+
+    build_func = virStorageBackendGetBuildVolFromFunction(vol, inputvol);
+    if (!build_func)
+        return -1;
+
+    return build_func(pool, vol, inputvol, flags);
+}
+
+
+int
+virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
+                                 virStorageVolDef *vol,
+                                 unsigned int algorithm,
+                                 unsigned int flags)
+{
+    if (!vol->target.sparse)
+        return virStorageBackendVolWipeLocal(pool, vol, algorithm, flags);
+
+    /* Writing a pattern over a thin volume would first take all the space
+     * that it never used.  Chunks that are freed are zeroed before anybody
+     * gets to read them, so deleting it is as good. */
+    virReportError(VIR_ERR_NO_SUPPORT,
+                   _("volume '%1$s' is thin, volume wipe not supported: delete it instead"),
+                   vol->target.path);
+    return -1;
+}
