@@ -34,6 +34,7 @@ int quota_reading_take(const struct quota_ledger *ledger,
 
     reading->unsampled_bytes = reading->reserved_bytes - settled_at_sample;
     reading->room_bytes = 0;
+    reading->settled_room_bytes = 0;
     if (sampled == QUOTA_UNSAMPLED) {
         sampled = 0;
         ret = -EAGAIN;
@@ -54,8 +55,12 @@ int quota_reading_take(const struct quota_ledger *ledger,
     if (thin_limit > reading->grant_bytes) {
         thin_limit = reading->grant_bytes;
     }
-    if (thin_limit > sampled + reading->unsampled_bytes) {
-        reading->room_bytes = thin_limit - sampled - reading->unsampled_bytes;
+    if (thin_limit > sampled) {
+        reading->settled_room_bytes = thin_limit - sampled;
+    }
+    if (reading->settled_room_bytes > reading->unsampled_bytes) {
+        reading->room_bytes = reading->settled_room_bytes -
+                              reading->unsampled_bytes;
     }
     return 0;
 }
@@ -112,6 +117,20 @@ static int refuse(struct quota_ledger *ledger,
     return error;
 }
 
+/*
+ * Whether only what is in flight, or was settled while the sample was taken,
+ * stands in the way.  Part of it may turn out to have needed nothing, or to be
+ * inside the sample already: a refusal now would be one too many.
+ */
+static bool may_fit_when_settled(const struct quota_ledger *ledger,
+                                 uint64_t bytes)
+{
+    struct quota_reading reading;
+
+    return quota_reading_take(ledger, &reading) == 0 &&
+           bytes <= reading.settled_room_bytes;
+}
+
 int quota_admission_poll(struct quota_ledger *ledger, int slot, uint64_t bytes,
                          uint64_t now_ns, uint64_t patience_ns,
                          struct quota_admission *admission)
@@ -138,11 +157,16 @@ int quota_admission_poll(struct quota_ledger *ledger, int slot, uint64_t bytes,
     if (ret == -EUCLEAN) {
         return refuse(ledger, admission, QUOTA_REASON_ACCOUNTING_LOST, ret);
     }
-    if (is_answered && reason != QUOTA_REASON_NONE) {
+    if (is_answered && reason != QUOTA_REASON_NONE &&
+        (now_ns - admission->begin_ns >= patience_ns ||
+         !may_fit_when_settled(ledger, bytes))) {
         if (reason >= QUOTA_REASON_MAX) {
             reason = QUOTA_REASON_ACCOUNTING_LOST;
         }
         return refuse(ledger, admission, reason, -ENOSPC);
+    }
+    if (!admission->is_waiting) {
+        admission->begin_ns = now_ns;
     }
     if (!admission->is_waiting || is_answered) {
         raise_demand(&file->counters.demand_bytes, bytes);

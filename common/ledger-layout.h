@@ -199,6 +199,7 @@ struct quota_reading {
     uint64_t sampled_bytes, unsampled_bytes;
     uint64_t reserved_bytes;    /* the word that a reservation swaps */
     uint64_t room_bytes;
+    uint64_t settled_room_bytes; /* room_bytes if unsampled_bytes were 0 */
 };
 int quota_reading_take(const struct quota_ledger *ledger,
                        struct quota_reading *reading);

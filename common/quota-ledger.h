@@ -248,7 +248,8 @@ void quota_bytes_settle(struct quota_ledger *ledger, int slot, uint64_t bytes);
 struct quota_admission {
     uint32_t ticket;            /* doorbell value that must be answered */
     bool is_waiting;
-    uint64_t since_ns;          /* CLOCK_MONOTONIC when it first rang */
+    uint64_t begin_ns;          /* CLOCK_MONOTONIC when it first rang */
+    uint64_t since_ns;          /* and when it rang for the ticket */
     enum quota_reason reason;   /* valid after -ENOSPC or -EUCLEAN */
 };
 
@@ -257,9 +258,10 @@ struct quota_admission {
  * that is needed.
  *   0         reserved
  *   -EAGAIN   not decided yet: call again in a millisecond or so
- *   -ENOSPC   refused by a sample newer than the request; reason says why,
- *             or because no sampler answered for @patience_ns
- *             (QUOTA_REASON_ACCOUNTING_LOST)
+ *   -ENOSPC   refused by a sample newer than the request that leaves no room
+ *             even if what is in flight came to nothing, or not yet after
+ *             @patience_ns; reason says why.  Or no sampler answered for
+ *             @patience_ns (QUOTA_REASON_ACCOUNTING_LOST)
  *   -EUCLEAN  the ledger contradicts itself (QUOTA_REASON_ACCOUNTING_LOST)
  * A final refusal is counted in refused_total.
  */

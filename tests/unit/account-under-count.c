@@ -103,9 +103,10 @@ static void test_refusal_needs_a_newer_sample(void)
                                          &admission), ==, 0);
 
     /* No room: the sampler says why. */
+    quota_bytes_settle(ledger, slot, CHUNK);
     g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, 4, SECOND,
                                          &admission), ==, -EAGAIN);
-    scratch_sample(ledger, 2 * CHUNK, QUOTA_REASON_GROUP_FULL);
+    scratch_sample(ledger, 3 * CHUNK, QUOTA_REASON_GROUP_FULL);
     g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, 5, SECOND,
                                          &admission), ==, -ENOSPC);
     g_assert_cmpint(admission.reason, ==, QUOTA_REASON_GROUP_FULL);
@@ -120,6 +121,48 @@ static void test_refusal_needs_a_newer_sample(void)
     g_assert_cmpint(admission.reason, ==, QUOTA_REASON_ACCOUNTING_LOST);
     quota_usage_read(ledger, &usage);
     g_assert_cmpuint(usage.refused_total, ==, 2);
+    quota_slot_detach(ledger, slot);
+    quota_ledger_close(ledger);
+}
+
+/* What is in flight may turn out to need no room: no refusal before that is
+ * known, or patience ends. */
+static void test_in_flight_refuses_nobody(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("in-flight");
+    int slot = quota_slot_attach(ledger, "disk0");
+    struct quota_admission admission = { 0 }, late = { 0 };
+
+    scratch_publish(ledger, 2 * CHUNK, 0, 2 * CHUNK);
+    scratch_sample(ledger, CHUNK, QUOTA_REASON_NONE);
+    g_assert_cmpint(quota_bytes_reserve(ledger, slot, CHUNK), ==, 0);
+    for (int i = 0; i < 5; i++) {
+        g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, i, SECOND,
+                                             &admission), ==, -EAGAIN);
+        scratch_sample(ledger, CHUNK, QUOTA_REASON_TENANT_LIMIT);
+    }
+    /* More than there would be room for in any case. */
+    g_assert_cmpint(quota_admission_poll(ledger, slot, 2 * CHUNK, 0, SECOND,
+                                         &late), ==, -EAGAIN);
+    scratch_sample(ledger, CHUNK, QUOTA_REASON_TENANT_LIMIT);
+    g_assert_cmpint(quota_admission_poll(ledger, slot, 2 * CHUNK, 1, SECOND,
+                                         &late), ==, -ENOSPC);
+
+    g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, SECOND - 1,
+                                         SECOND, &admission), ==, -EAGAIN);
+    scratch_sample(ledger, CHUNK, QUOTA_REASON_TENANT_LIMIT);
+    g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, SECOND, SECOND,
+                                         &admission), ==, -ENOSPC);
+    g_assert_cmpint(admission.reason, ==, QUOTA_REASON_TENANT_LIMIT);
+
+    /* It was an overwrite: the sample after it has the room. */
+    g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, 0, SECOND,
+                                         &admission), ==, -EAGAIN);
+    quota_bytes_settle(ledger, slot, CHUNK);
+    scratch_sample(ledger, CHUNK, QUOTA_REASON_TENANT_LIMIT);
+    g_assert_cmpint(quota_admission_poll(ledger, slot, CHUNK, 1, SECOND,
+                                         &admission), ==, 0);
+    quota_bytes_settle(ledger, slot, CHUNK);
     quota_slot_detach(ledger, slot);
     quota_ledger_close(ledger);
 }
@@ -183,6 +226,7 @@ int main(int argc, char **argv)
                     test_settled_while_sampling);
     g_test_add_func("/account/room", test_room);
     g_test_add_func("/account/refusal", test_refusal_needs_a_newer_sample);
+    g_test_add_func("/account/in-flight", test_in_flight_refuses_nobody);
     g_test_add_func("/account/mad-ledger", test_mad_ledger);
     g_test_add_func("/account/doorbell", test_doorbell_wakes);
     return scratch_run();
