@@ -50,6 +50,7 @@ quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
     struct quota_admission admission = {};
     uint64_t begin_ns = quota_clock_ns();
     uint64_t now_ns = begin_ns;
+    bool has_sampled = false;
     int ret;
 
     while (true) {
@@ -58,15 +59,22 @@ quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
         if (ret != -EAGAIN) {
             break;
         }
-        if (!quota_is_private(s) || quota_co_sample(bs) < 0) {
-            /*
-             * A drain waits for this, at most for wait-timeout: to let the
-             * write go would give space away, to fail it would show the guest
-             * an error that is none.
-             */
+        /*
+         * The first answer of a private ledger is had at once; after it, what
+         * is in flight must get a chance to finish.
+         *
+         * A drain waits for this, at most for wait-timeout: to let the write
+         * go would give space away, to fail it would show the guest an error
+         * that is none.
+         */
+        if (has_sampled || !quota_is_private(s)) {
             qemu_co_sleep_ns(QEMU_CLOCK_REALTIME,
                              MIN(QUOTA_POLL_MIN_NS + (now_ns - begin_ns) / 8,
                                  QUOTA_POLL_MAX_NS));
+        }
+        if (quota_is_private(s)) {
+            quota_co_sample(bs);
+            has_sampled = true;
         }
         now_ns = quota_clock_ns();
     }
