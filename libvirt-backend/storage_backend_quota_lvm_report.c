@@ -123,7 +123,7 @@ virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
                                    const char *field,
                                    unsigned long long *value)
 {
-    const char *text = virJSONValueObjectGetStringOrNumber(row, field);
+    const char *text = virJSONValueObjectGetString(row, field);
 
     *value = 0;
 

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storagequotalvmtest.c: definitions that the quota-lvm backend must refuse,
+ * reports of LVM that it must understand
+ *
+ * Needs no LVM: a definition is refused while it is parsed, and a report is
+ * a text.
+ */
+
+#include <config.h>
+
+#include "testutils.h"
+
+#include "storage/storage_backend_quota_lvm.h"
+#include "storage/storage_backend_quota_lvmpriv.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+#define GIB (1ULL << 30)
+#define MIB (1ULL << 20)
+
+
+struct testBadPool {
+    const char *name;
+    const char *group;
+    const char *limits;
+    const char *message;
+};
+
+static int
+testBadPool(const void *opaque)
+{
+    const struct testBadPool *data = opaque;
+    g_autoptr(virStoragePoolDef) def = NULL;
+    g_autofree char *xml = NULL;
+
+    xml = g_strdup_printf("<pool type='quota-lvm' xmlns:quota='%s'>"
+                          "<name>%s</name><source>%s</source>%s</pool>",
+                          VIR_STORAGE_POOL_QUOTA_LVM_URI,
+                          data->name, data->group, data->limits);
+
+    if ((def = virStoragePoolDefParse(xml, NULL, 0))) {
+        VIR_TEST_DEBUG("definition should have been refused: %s", xml);
+        return -1;
+    }
+
+    if (!strstr(virGetLastErrorMessage(), data->message)) {
+        VIR_TEST_DEBUG("'%s' is not in the error '%s'",
+                       data->message, virGetLastErrorMessage());
+        return -1;
+    }
+
+    virResetLastError();
+    return 0;
+}
+
+
+#define ROW(name, uuid, size, attr, tags, segtype, chunk) \
+    "{\"vg_extent_size\":\"4194304\", \"vg_free\":\"8573157376\"," \
+    " \"lv_name\":\"" name "\", \"lv_uuid\":\"" uuid "\"," \
+    " \"lv_size\":\"" size "\", \"lv_attr\":\"" attr "\"," \
+    " \"lv_metadata_size\":\"\", \"lv_tags\":\"" tags "\"," \
+    " \"segtype\":\"" segtype "\", \"chunk_size\":\"" chunk "\"}"
+
+static const char *report =
+    "  {\"report\": [ {\"lv\": [\n"
+    ROW("acme._thin", "u1", "1073741824", "twi-aotz--",
+        "quota-lvm:definition=00000000000000aa,quota-lvm:limit=10737418240,"
+        "quota-lvm:tenant=acme", "thin-pool", "65536") ",\n"
+    ROW("acme.root", "u2", "2147483648", "Vwi-aotz--",
+        "quota-lvm:tenant=acme", "thin", "0") ",\n"
+    ROW("acme.data", "u3", "1073741824", "-wi-a-----",
+        "quota-lvm:tenant=acme", "linear", "0") ",\n"
+    ROW("acme.data", "u3", "1073741824", "-wi-a-----",
+        "quota-lvm:tenant=acme", "linear", "0") ",\n"
+    ROW("byhand", "u4", "4194304", "-wi-------",
+        "quota-lvm:tenant=acme", "linear", "0") "\n"
+    "] } ], \"log\": [] }";
+
+#define CHECK(expression) \
+    do { \
+        if (!(expression)) { \
+            VIR_TEST_DEBUG("not true: %s", #expression); \
+            ret = -1; \
+        } \
+    } while (0)
+
+static int
+testReport(const void *opaque G_GNUC_UNUSED)
+{
+    virStorageBackendQuotaLVMReport r = { 0 };
+    virStorageBackendQuotaLVMLV *lv;
+    int ret = 0;
+
+    if (virStorageBackendQuotaLVMParseReport(report, "acme", &r) < 0)
+        return -1;
+
+    /* the second segment of acme.data is the same LV */
+    CHECK(r.nlvs == 4);
+    CHECK(r.group.exists);
+    CHECK(r.group.extentSize == 4 * MIB);
+    CHECK(r.thinPool && STREQ(r.thinPool->name, "acme._thin"));
+    CHECK(STREQ_NULLABLE(r.definition, "00000000000000aa"));
+    CHECK(r.state.limits.limit_bytes == 10 * GIB);
+    CHECK(r.state.grant_bytes == GIB);
+    CHECK(r.state.chunk_bytes == 65536);
+    CHECK(r.state.thick_bytes == GIB + 4 * MIB);
+    CHECK(r.state.group_free_bytes == 8573157376ULL);
+
+    CHECK((lv = virStorageBackendQuotaLVMFindVolume(&r, "root")) &&
+          lv->active && lv->open);
+    CHECK((lv = virStorageBackendQuotaLVMFindVolume(&r, "data")) &&
+          lv->active && !lv->open);
+    CHECK(!virStorageBackendQuotaLVMFindVolume(&r, "byhand"));
+
+    virStorageBackendQuotaLVMClearReport(&r);
+    return ret;
+}
+
+
+static int
+testReportBad(const void *opaque)
+{
+    virStorageBackendQuotaLVMReport r = { 0 };
+    int ret = 0;
+
+    if (virStorageBackendQuotaLVMParseReport(opaque, "acme", &r) == 0) {
+        VIR_TEST_DEBUG("should not be understood: %s", (const char *) opaque);
+        ret = -1;
+    }
+
+    virResetLastError();
+    virStorageBackendQuotaLVMClearReport(&r);
+    return ret;
+}
+
+
+struct testSizes {
+    unsigned long long limit;
+    unsigned long long thick;
+    unsigned long long grant;
+    unsigned long long used;
+    unsigned long long free;
+    unsigned long long available;
+};
+
+static int
+testSizes(const void *opaque)
+{
+    const struct testSizes *data = opaque;
+    g_autoptr(virStoragePoolDef) def = g_new0(virStoragePoolDef, 1);
+    struct quota_state state = {
+        .limits.limit_bytes = data->limit,
+        .thick_bytes = data->thick,
+        .grant_bytes = data->grant,
+        .group_free_bytes = data->free,
+    };
+    int ret = 0;
+
+    virStorageBackendQuotaLVMUpdateSizes(def, &state, data->used);
+
+    CHECK(def->capacity == data->limit);
+    CHECK(def->allocation == data->thick + data->used);
+    CHECK(def->available == data->available);
+    return ret;
+}
+
+
+static int
+mymain(void)
+{
+    int ret = 0;
+
+    if (virStorageBackendQuotaLVMRegister() < 0)
+        return EXIT_FAILURE;
+
+#define DO_TEST_BAD(title, name, group, limits, message) \
+    do { \
+        struct testBadPool data = { name, group, limits, message }; \
+        if (virTestRun("refused: " title, testBadPool, &data) < 0) \
+            ret = -1; \
+    } while (0)
+
+#define DO_TEST_NAME(title, name, message) \
+    DO_TEST_BAD(title, name, "<name>vg0</name>", "", message)
+
+#define DO_TEST_LIMITS(title, limits, message) \
+    DO_TEST_BAD(title, "acme", "<name>vg0</name>", \
+                "<quota:limits>" limits "</quota:limits>", message)
+
+    DO_TEST_NAME("tenant with a capital", "Acme", "'Acme' must begin with a lower-case letter");
+    DO_TEST_NAME("tenant with a dot", "ac.me", "'ac.me' may only have");
+    DO_TEST_NAME("tenant too long", "a12345678901234567890123456789012", "is longer than 32");
+    DO_TEST_NAME("tenant that LVM reserves", "snapshot1", "must not begin with 'snapshot'");
+    DO_TEST_BAD("tenant element with a bad name", "acme",
+                "<name>vg0</name><tenant name='a/b'/>", "", "'a/b' may only have");
+    DO_TEST_BAD("no group", "acme", "", "", "element 'name' is mandatory");
+    DO_TEST_BAD("group with a slash", "acme", "<name>vg0/../x</name>", "",
+                "volume group name 'vg0/../x'");
+
+    DO_TEST_LIMITS("zero", "<quota:limit>0</quota:limit>",
+                   "'limit' must be above zero");
+    DO_TEST_LIMITS("negative", "<quota:limit unit='GiB'>-1</quota:limit>",
+                   "'limit' is '-1', which is not a whole number above zero");
+    DO_TEST_LIMITS("fraction", "<quota:limit unit='GiB'>1.5</quota:limit>",
+                   "'limit' is '1.5'");
+    DO_TEST_LIMITS("empty", "<quota:limit/>", "'limit' is ''");
+    DO_TEST_LIMITS("overflow by the unit", "<quota:limit unit='EiB'>16</quota:limit>",
+                   "'limit' of 16 EiB is too large");
+    DO_TEST_LIMITS("overflow by the digits",
+                   "<quota:limit>99999999999999999999999</quota:limit>",
+                   "'limit' of 99999999999999999999999 is too large");
+    DO_TEST_LIMITS("unknown unit", "<quota:limit unit='parsecs'>1</quota:limit>",
+                   "'limit' has the unknown unit 'parsecs'");
+    DO_TEST_LIMITS("unit of what is no size",
+                   "<quota:total_iops_sec unit='KiB'>5</quota:total_iops_sec>",
+                   "'total_iops_sec' is not a size");
+    DO_TEST_LIMITS("unknown limit", "<quota:latency>5</quota:latency>",
+                   "unknown quota limit 'latency'");
+    DO_TEST_LIMITS("limit in no namespace", "<limit>5</limit>",
+                   "write it as 'quota:limit'");
+    DO_TEST_LIMITS("twice", "<quota:step>5</quota:step><quota:step>6</quota:step>",
+                   "'step' is given twice");
+    DO_TEST_LIMITS("burst below the rate",
+                   "<quota:read_bytes_sec>10</quota:read_bytes_sec>"
+                   "<quota:read_bytes_sec_max>5</quota:read_bytes_sec_max>",
+                   "'read_bytes_sec_max' of 5 is lower than the sustained rate");
+    DO_TEST_LIMITS("total beside read",
+                   "<quota:total_iops_sec>10</quota:total_iops_sec>"
+                   "<quota:read_iops_sec>5</quota:read_iops_sec>",
+                   "'total_iops_sec' of 10 cannot be set together");
+    DO_TEST_BAD("limits twice", "acme", "<name>vg0</name>",
+                "<quota:limits/><quota:limits/>", "'quota:limits' is given twice");
+    DO_TEST_BAD("limit outside of limits", "acme", "<name>vg0</name>",
+                "<quota:limit>5</quota:limit>",
+                "unknown element 'quota:limit' in the pool");
+
+    if (virTestRun("report", testReport, NULL) < 0)
+        ret = -1;
+    if (virTestRun("report: no JSON", testReportBad, "Volume group not found") < 0)
+        ret = -1;
+    if (virTestRun("report: no list", testReportBad, "{\"report\": []}") < 0)
+        ret = -1;
+    if (virTestRun("report: a size that is no number", testReportBad,
+                   "{\"report\": [ {\"lv\": [\n"
+                   ROW("acme.data", "u3", "1.00g", "-wi-a-----",
+                       "quota-lvm:tenant=acme", "linear", "0") "] } ] }") < 0)
+        ret = -1;
+
+#define DO_TEST_SIZES(title, ...) \
+    do { \
+        struct testSizes data = { __VA_ARGS__ }; \
+        if (virTestRun("available: " title, testSizes, &data) < 0) \
+            ret = -1; \
+    } while (0)
+
+    /* limit, thick, grant, used, free in the group -> available */
+    DO_TEST_SIZES("limit is short", 10 * GIB, 2 * GIB, GIB, GIB / 2, 100 * GIB,
+                  7 * GIB + GIB / 2);
+    DO_TEST_SIZES("group is short", 10 * GIB, 2 * GIB, GIB, GIB / 2, GIB,
+                  GIB + GIB / 2);
+    DO_TEST_SIZES("group is full, grant is not", 10 * GIB, 0, 4 * GIB, GIB, 0,
+                  3 * GIB);
+    DO_TEST_SIZES("over limit", GIB, 2 * GIB, GIB, GIB, 100 * GIB, 0);
+
+    return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+VIR_TEST_MAIN(mymain)
