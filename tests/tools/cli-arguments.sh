@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A command line that makes no sense is taken for one that does, or LVM is
+# touched before all of it was checked.
+# usage: cli-arguments.sh QUOTA-LVM QUOTA-LVMD DIRECTORY-OF-FIXTURES
+set -u
+cli=$1 daemon=$2 fixtures=$3
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+
+# LVM's commands, as far as they are needed; each call leaves a line.
+mkdir "$tmp/bin"
+cat >"$tmp/bin/lvs" <<EOF
+#!/bin/sh
+echo "lvs \$*" >>"$tmp/calls"
+cat "$fixtures/\${FIXTURE:-lvs-two-tenants.json}"
+exit \${STATUS:-0}
+EOF
+for command in lvchange lvextend; do
+    printf '#!/bin/sh\necho "%s $*" >>"%s/calls"\n' $command "$tmp" \
+        >"$tmp/bin/$command"
+done
+chmod +x "$tmp"/bin/*
+PATH=$tmp/bin:$PATH
+export PATH
+
+# run STATUS PATTERN COMMAND...
+run() {
+    want=$1 pattern=$2
+    shift 2
+    : >"$tmp/calls"
+    said=$("$@" 2>&1)
+    got=$?
+    if [ "$got" != "$want" ]; then
+        echo "status $got, should be $want: $*: $said"
+        failed=1
+    fi
+    if ! printf '%s\n' "$said" | grep -Eq -e "$pattern"; then
+        echo "no match for /$pattern/: $*: $said"
+        failed=1
+    fi
+}
+
+# refused PATTERN COMMAND...: before LVM was asked anything
+refused() {
+    pattern=$1
+    shift
+    run 2 "$pattern" "$@"
+    if [ -s "$tmp/calls" ]; then
+        echo "LVM was called: $*: $(cat "$tmp/calls")"
+        failed=1
+    fi
+}
+
+run 0 '^quota-lvm [0-9]' "$cli" --version
+run 0 'list .*show all tenants' "$cli" --help
+run 0 'total-bytes-sec-max-length=SECONDS' "$cli" set --help
+run 0 'interval=SECONDS' "$daemon" --help
+refused 'which command' "$cli"
+refused "no command 'lst'" "$cli" lst
+refused "no argument 'acme'" "$cli" list acme
+refused 'takes one tenant' "$cli" show
+refused 'takes one tenant' "$cli" show a b
+refused "'Acme' is no name of a tenant: it must" "$cli" show Acme
+refused 'is no name of a volume group' "$cli" show acme --group 'v g'
+refused 'Unknown option --limt' "$cli" set acme --limt 5G
+refused 'nothing to set' "$cli" set acme
+refused "'0' would leave the tenant no space" "$cli" set acme --limit 0
+refused "'-1' is negative" "$cli" set acme --limit -1
+refused "'10Q' is not a size" "$cli" set acme --limit 10Q
+refused "'9E999' is" "$cli" set acme --limit 9E999
+refused "'16EiB' is too large" "$cli" set acme --limit 16EiB
+refused 'is not a whole number' "$cli" set acme --total-iops-sec 5k
+refused "'x' is not a size" "$cli" set acme --limit 5G --total-bytes-sec x
+refused 'interval must be between' "$daemon" --interval 0
+refused 'interval must be between' "$daemon" --interval nan
+refused "unexpected argument 'x'" "$daemon" x
+
+run 1 'there is no tenant nope; there is acme in group vg0, globex in' \
+    "$cli" set nope --limit 5G
+run 1 'there is no tenant nope, nor any other: define' \
+    env FIXTURE=lvs-none.json "$cli" show nope
+run 1 'Volume group "vg1" not found' \
+    env FIXTURE=lvs-no-group.json STATUS=5 "$cli" list --group vg1
+run 1 'which acme is meant: acme in group vg0, acme in group vg1\? .*--group' \
+    env FIXTURE=lvs-two-groups.json "$cli" show acme
+run 0 'acme +1.00 GiB' "$cli" list
+run 0 '^Thick|  thick volumes: +40.00 MiB' "$cli" show acme
+# device-mapper knows no such pool here: the number is not known, not 0
+run 0 '"used_bytes" : null' "$cli" show acme --json
+exit $failed
