@@ -18,7 +18,7 @@
 #include "qemu_quota.h"
 
 #include "qemu_fd.h"
-#include "quota-common/quota-ledger.h"
+#include "quota-ledger.h"
 #include "virerror.h"
 #include "virfile.h"
 #include "virlog.h"
