@@ -408,6 +408,27 @@ testRestartReopen(const void *opaque G_GNUC_UNUSED)
 }
 
 
+/* domxml-to-native prepares no host: its command line is for people. */
+static int
+testWithoutDescriptor(const void *opaque G_GNUC_UNUSED)
+{
+    g_autoptr(virStorageSource) src = testSourceNew(false);
+    g_autoptr(virJSONValue) props = NULL;
+    g_autofree char *actual = NULL;
+
+    src->quota->allocation = VIR_TRISTATE_BOOL_ABSENT;
+
+    if (!(props = qemuQuotaGetBlockdevProps(src)) ||
+        !(actual = virJSONValueToString(props, false)))
+        return -1;
+
+    return virTestCompareToString("{\"driver\":\"quota\",\"file\":\"libvirt-1-storage\","
+                                  "\"ledger\":\"" QUOTA_LEDGER_DIR "/vg0/acme\","
+                                  "\"tenant\":\"acme\",\"volume\":\"disk0\"}",
+                                  actual);
+}
+
+
 /* A VM that was started before its pool became one of ours has no filter. */
 static int
 testRestartWithoutFilter(const void *opaque G_GNUC_UNUSED)
@@ -484,6 +505,7 @@ mymain(void)
     }
 
     virTestRunLog(&ret, "restart, reopen", testRestartReopen, NULL);
+    virTestRunLog(&ret, "no descriptor", testWithoutDescriptor, NULL);
     virTestRunLog(&ret, "restart, no filter", testRestartWithoutFilter, NULL);
 
     virFileDeleteTree(scratch);
