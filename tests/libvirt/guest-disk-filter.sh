@@ -64,6 +64,9 @@ ledgers_open() {
     find "/proc/$pid/fd" -lname '/run/quota-lvm/vg0/acme' | wc -l
 }
 
+filters_are() { [ "$(qmp query-block-quota | jq length)" = "$1" ]; }
+ledgers_are() { [ "$(ledgers_open)" = "$1" ]; }
+
 disk_xml() { # VOLUME FORMAT TARGET BUS
     cat <<XML
     <disk type='volume' device='disk'>
@@ -118,6 +121,10 @@ $(disk_xml cow qcow2 vdc virtio)
       </backingStore>
       <target dev='vdd' bus='virtio'/>
     </disk>
+    <disk type='volume' device='cdrom'>
+      <target dev='hda' bus='ide'/>
+      <readonly/>
+    </disk>
     <controller type='usb' model='none'/>
     <controller type='scsi' model='virtio-scsi'/>
     <memballoon model='none'/>
@@ -150,10 +157,20 @@ disk_xml plugged raw sda scsi >"$TEST_TMP/plugged.xml"
 virsh -q attach-device "$GUEST" "$TEST_TMP/plugged.xml" --live
 check_disk plugged true quota
 virsh -q detach-device "$GUEST" "$TEST_TMP/plugged.xml" --live
-filters_are_4() { [ "$(qmp query-block-quota | jq length)" = 4 ]; }
-wait_for 20 "the filter to go with its disk" filters_are_4
-ledgers_as_before() { [ "$(ledgers_open)" = "$before" ]; }
-wait_for 20 "the ledger to go with its filter" ledgers_as_before
+wait_for 20 "the filter to go with its disk" filters_are 4
+wait_for 20 "the ledger to go with its filter" ledgers_are "$before"
+
+cdrom_xml() { # SOURCE
+    echo "<disk type='volume' device='cdrom'><driver name='qemu' type='raw'/>$1
+        <target dev='hda' bus='ide'/><readonly/></disk>" >"$TEST_TMP/cdrom.xml"
+}
+cdrom_xml "<source pool='acme' volume='plugged'/>"
+virsh -q update-device "$GUEST" "$TEST_TMP/cdrom.xml" --live
+check_disk plugged true quota
+cdrom_xml ""
+virsh -q update-device "$GUEST" "$TEST_TMP/cdrom.xml" --live
+wait_for 20 "the filter to go with its medium" filters_are 4
+wait_for 20 "the ledger to go with its medium" ledgers_are "$before"
 
 # Without the ledger no start, and it says what to do.
 virsh -q destroy "$GUEST"
