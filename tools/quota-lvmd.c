@@ -29,6 +29,8 @@ typedef struct {
     GMainLoop *loop;
     Keeper *keeper;
     bool is_ready;
+    unsigned tenants;           /* as was logged last */
+    bool ok;
 } Daemon;
 
 typedef struct {
@@ -60,10 +62,14 @@ daemon_scanned_idle(gpointer opaque)
     daemon_notify("%sSTATUS=%u tenant%s%s", daemon->is_ready ? "" : "READY=1\n",
                   scanned->tenants, scanned->tenants == 1 ? "" : "s",
                   scanned->ok ? "" : ", with errors: see the journal");
-    log_message(LOG_INFO, "%u tenant%s read from LVM%s", scanned->tenants,
+    log_message(daemon->is_ready && daemon->tenants == scanned->tenants &&
+                daemon->ok == scanned->ok ? LOG_DEBUG : LOG_INFO,
+                "%u tenant%s read from LVM%s", scanned->tenants,
                 scanned->tenants == 1 ? "" : "s",
                 scanned->ok ? "" : ", with errors");
     daemon->is_ready = true;
+    daemon->tenants = scanned->tenants;
+    daemon->ok = scanned->ok;
     return G_SOURCE_REMOVE;
 }
 
@@ -113,7 +119,7 @@ daemon_watchdog(gpointer opaque)
 }
 
 static int
-daemon_run(uint64_t interval_ns)
+daemon_run(uint64_t interval_ns, guint rescan_sec)
 {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     g_autoptr(GError) error = NULL;
@@ -133,6 +139,10 @@ daemon_run(uint64_t interval_ns)
     g_unix_signal_add(SIGTERM, daemon_stop, &daemon);
     g_unix_signal_add(SIGINT, daemon_stop, &daemon);
     g_unix_signal_add(SIGHUP, daemon_rescan, &daemon);
+    /* for what nobody tells us: a command killed between LVM and the ledger,
+     * tags and volumes changed by hand, a ledger that was scribbled over */
+    if (rescan_sec)
+        g_timeout_add_seconds(rescan_sec, daemon_rescan, &daemon);
 #ifdef HAVE_LIBSYSTEMD
     {
         uint64_t watchdog_us;
@@ -165,11 +175,15 @@ int
 main(int argc, char **argv)
 {
     double interval_sec = 1;
+    int rescan_sec = 60;
     gboolean is_once = FALSE, is_verbose = FALSE, is_version = FALSE;
     gboolean is_foreground = FALSE;
     const GOptionEntry entries[] = {
         { "interval", 'i', 0, G_OPTION_ARG_DOUBLE, &interval_sec,
           "Sample each tenant at least this often (default: 1)", "SECONDS" },
+        { "rescan", 0, 0, G_OPTION_ARG_INT, &rescan_sec,
+          "Read LVM again at least this often (default: 60; 0: only on SIGHUP)",
+          "SECONDS" },
         { "once", 0, 0, G_OPTION_ARG_NONE, &is_once,
           "Sample and grow every tenant once, then exit", NULL },
         { "foreground", 0, 0, G_OPTION_ARG_NONE, &is_foreground,
@@ -208,6 +222,11 @@ main(int argc, char **argv)
                    "seconds\n");
         return 2;
     }
+    if (rescan_sec < 0 || rescan_sec > 86400) {
+        g_printerr("quota-lvmd: --rescan must be between 0 and 86400 "
+                   "seconds\n");
+        return 2;
+    }
     interval_ns = (uint64_t)(interval_sec * 1e9);
 
     log_init("quota-lvmd", is_verbose);
@@ -226,5 +245,6 @@ main(int argc, char **argv)
                     g_strerror(-ret));
         return EXIT_FAILURE;
     }
-    return is_once ? daemon_run_once(interval_ns) : daemon_run(interval_ns);
+    return is_once ? daemon_run_once(interval_ns) 
+                   : daemon_run(interval_ns, (guint)rescan_sec);
 }
