@@ -15,10 +15,8 @@
 #include "block/block-io.h"
 #include "qapi/error.h"
 #include "qemu/coroutine.h"
-#include "qemu/cutils.h"
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
-#include "qemu/memalign.h"
 #include "qemu/units.h"
 
 #include "quota-int.h"
@@ -27,20 +25,11 @@
 #define QUOTA_POLL_MIN_NS (1 * SCALE_MS)
 #define QUOTA_POLL_MAX_NS (20 * SCALE_MS)
 
-/* How much is read at once to see whether a chunk has data. */
-#define QUOTA_PROBE_BYTES (64 * KiB)
-
 /* A thin pool's chunk is a multiple of 64 KiB up to this. */
 #define QUOTA_CHUNK_MAX_BYTES (1 * GiB)
 
 /* What a file system allocates at least. */
 #define QUOTA_FILE_BLOCK_BYTES (4 * KiB)
-
-typedef enum QuotaMapped {
-    QUOTA_MAPPED_NO,            /* or not known */
-    QUOTA_MAPPED_REQUEST,       /* what the request touches of the chunk is */
-    QUOTA_MAPPED_CHUNK,
-} QuotaMapped;
 
 /* Ask until there is an answer; bytes are reserved if that is 0. */
 static int coroutine_fn GRAPH_RDLOCK
@@ -85,113 +74,6 @@ quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
     return ret;
 }
 
-/* Whether all of a range holds data, where the child can tell. */
-static bool coroutine_fn GRAPH_RDLOCK
-quota_co_is_data(BlockDriverState *bs, int64_t offset, int64_t bytes)
-{
-    int64_t pnum;
-    int ret;
-
-    while (bytes > 0) {
-        ret = bdrv_co_block_status(bs->file->bs, offset, bytes, &pnum, NULL,
-                                   NULL);
-        if (ret < 0 || !(ret & BDRV_BLOCK_DATA) || !pnum) {
-            return false;
-        }
-        offset += pnum;
-        bytes -= pnum;
-    }
-    return true;
-}
-
-/* Whether there is anything but zeroes. */
-static bool coroutine_fn GRAPH_RDLOCK
-quota_co_has_content(BlockDriverState *bs, int64_t offset, int64_t bytes)
-{
-    int64_t end = MIN(offset + bytes, bs->total_sectors * BDRV_SECTOR_SIZE);
-    bool has_content = false;
-    void *buf = qemu_try_blockalign(bs->file->bs, QUOTA_PROBE_BYTES);
-
-    while (buf && !has_content && offset < end) {
-        int64_t n = MIN(QUOTA_PROBE_BYTES, end - offset);
-
-        if (bdrv_co_pread(bs->file, offset, n, buf, 0) < 0) {
-            break;
-        }
-        has_content = !buffer_is_zero(buf, n);
-        offset += n;
-    }
-    qemu_vfree(buf);
-    return has_content;
-}
-
-/*
- * Whether a write to a chunk needs no new space because the chunk is there
- * already, though this node does not remember having paid for it.
- *
- * A block device does not tell what a thin pool has mapped, but what is not
- * mapped reads as zeroes, so anything else proves that it is.  A mapped chunk
- * of zeroes is taken for a new one.
- *
- * Rejected: to let the write through and have the kernel refuse it.  The pool
- * may have free chunks that other writers have reserved, and through the page
- * cache the refusal comes when the write has been acknowledged.
- *
- * FIXME A chunk that is shared with a snapshot, or comes from an external
- * origin, has content and still takes new space; until the next sample that
- * is not counted.
- */
-static QuotaMapped coroutine_fn GRAPH_RDLOCK
-quota_co_is_mapped(BlockDriverState *bs, int64_t chunk_start,
-                   int64_t chunk_bytes, int64_t offset, int64_t bytes)
-{
-    int64_t start = MAX(chunk_start, offset);
-    int64_t end = MIN(chunk_start + chunk_bytes, offset + bytes);
-
-    if (!quota_bottom_bs(bs)->drv->bdrv_co_block_status) {
-        return quota_co_has_content(bs, chunk_start, chunk_bytes)
-               ? QUOTA_MAPPED_CHUNK : QUOTA_MAPPED_NO;
-    }
-    if (!quota_co_is_data(bs, start, end - start)) {
-        return QUOTA_MAPPED_NO;
-    }
-    return quota_co_is_data(bs, chunk_start, start - chunk_start) &&
-           quota_co_is_data(bs, end, chunk_start + chunk_bytes - end)
-           ? QUOTA_MAPPED_CHUNK : QUOTA_MAPPED_REQUEST;
-}
-
-/* How much new space a listed write needs, by what is there already. */
-static uint64_t coroutine_fn GRAPH_RDLOCK
-quota_co_look(BlockDriverState *bs, int64_t offset, int64_t bytes)
-{
-    BDRVQuotaState *s = bs->opaque;
-    /* Does not change while a write is listed. */
-    int64_t chunk_bytes = s->map->chunk_bytes;
-    int64_t chunk = offset / chunk_bytes;
-    uint64_t needed = 0;
-
-    for (; chunk * chunk_bytes < offset + bytes; chunk++) {
-        int64_t start = chunk * chunk_bytes;
-
-        if (quota_map_is_paid(s, start, chunk_bytes)) {
-            continue;
-        }
-        switch (quota_co_is_mapped(bs, start, chunk_bytes, offset, bytes)) {
-        case QUOTA_MAPPED_CHUNK:
-            qemu_co_mutex_lock(&s->lock);
-            quota_map_set_paid(s, chunk, chunk + 1);
-            qemu_co_mutex_unlock(&s->lock);
-            break;
-        case QUOTA_MAPPED_REQUEST:
-            break;
-        case QUOTA_MAPPED_NO:
-            needed += chunk_bytes;
-            break;
-        }
-    }
-    return needed;
-}
-
 /* Whether a refusal is likely to be final. */
 static bool quota_is_at_limit(BDRVQuotaState *s)
 {
@@ -204,59 +86,57 @@ static bool quota_is_at_limit(BDRVQuotaState *s)
     return usage.reason != QUOTA_REASON_NONE;
 }
 
+/*
+ * Reserve what a listed write needs, waiting for it.  *@needed: new space as
+ * far as the map knows; then, what was reserved, if 0 is returned.
+ */
 static int coroutine_fn GRAPH_RDLOCK
 quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                 uint64_t needed, QuotaCharge *charge)
+                 int64_t chunk_bytes, uint64_t *needed)
 {
     BDRVQuotaState *s = bs->opaque;
     enum quota_reason reason = QUOTA_REASON_ACCOUNTING_LOST;
+    uint64_t asked = *needed;
     bool has_looked = false;
     int ret;
 
-    ret = quota_bytes_reserve(s->ledger, s->slot, needed);
+    ret = quota_bytes_reserve(s->ledger, s->slot, *needed);
+    if (ret == 0) {
+        return 0;
+    }
 
     /*
      * Overwriting goes on at the limit.  Look before asking where the answer
      * is known, so that an overwrite costs a read and not a sample; where
      * room may be on its way, ask first and do not read in vain.
      */
-    if (ret < 0 && quota_is_at_limit(s)) {
-        needed = quota_co_look(bs, offset, bytes);
+    if (quota_is_at_limit(s)) {
+        *needed = quota_co_look(bs, offset, bytes, chunk_bytes);
         has_looked = true;
     }
-    if (ret < 0 && needed) {
-        ret = quota_co_admit(bs, needed, &reason);
+    if (*needed) {
+        ret = quota_co_admit(bs, *needed, &reason);
     }
-    if (ret < 0 && needed && !has_looked) {
-        uint64_t asked = needed;
-
-        needed = quota_co_look(bs, offset, bytes);
-        if (needed && needed < asked) {
-            ret = quota_co_admit(bs, needed, &reason);
+    if (ret < 0 && !has_looked) {
+        *needed = quota_co_look(bs, offset, bytes, chunk_bytes);
+        if (*needed && *needed < asked) {
+            ret = quota_co_admit(bs, *needed, &reason);
         }
     }
-    if (ret < 0 && needed && quota_is_private(s)) {
+    if (ret < 0 && *needed && quota_is_private(s)) {
         /* A file takes up less than a chunk for less than a chunk. */
         uint64_t least = ROUND_UP(offset + bytes, QUOTA_FILE_BLOCK_BYTES) -
                          ROUND_DOWN(offset, QUOTA_FILE_BLOCK_BYTES);
 
-        if (least < needed) {
-            needed = least;
-            ret = quota_co_admit(bs, needed, &reason);
+        if (least < *needed) {
+            *needed = least;
+            ret = quota_co_admit(bs, *needed, &reason);
         }
     }
-    if (!needed) {
-        return 0;
+    if (ret < 0 && *needed) {
+        quota_report_refused(bs, reason, *needed);
+        return ret;
     }
-    if (ret < 0) {
-        quota_report_refused(bs, reason, needed);
-        return -ENOSPC;
-    }
-
-    charge->reserved_bytes = needed;
-    charge->needs_fua = !quota_is_private(s) &&
-                        !(quota_bottom_bs(bs)->open_flags & BDRV_O_NOCACHE);
-    quota_report_admitted(bs, needed);
     return 0;
 }
 
@@ -283,9 +163,13 @@ static int coroutine_fn quota_co_refresh_chunk(BlockDriverState *bs)
     return 0;
 }
 
-static int coroutine_fn GRAPH_RDLOCK
-quota_co_charge_slow(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                     QuotaCharge *charge)
+/*
+ * List a write with the chunks that it has to pay for, once no other write
+ * has any of them.  Returns how many there are; if none, it is not listed.
+ */
+static int64_t coroutine_fn
+quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
+              QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
     int64_t first, end, chunk_bytes, unpaid;
@@ -296,8 +180,7 @@ quota_co_charge_slow(BlockDriverState *bs, int64_t offset, int64_t bytes,
         ret = quota_co_refresh_chunk(bs);
         if (ret < 0) {
             qemu_co_mutex_unlock(&s->lock);
-            quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
-            return -ENOSPC;
+            return ret;
         }
         chunk_bytes = s->map->chunk_bytes;
         first = offset / chunk_bytes;
@@ -312,29 +195,26 @@ quota_co_charge_slow(BlockDriverState *bs, int64_t offset, int64_t bytes,
         charge->is_listed = true;
     }
     qemu_co_mutex_unlock(&s->lock);
-    if (!unpaid) {
-        return 0;
-    }
 
     if (quota_is_private(s)) {
         /* Of a file, only what has been written is allocated. */
         first = DIV_ROUND_UP(offset, chunk_bytes);
         end = (offset + bytes) / chunk_bytes;
     }
+    charge->chunk_bytes = chunk_bytes;
     charge->paid_first = first;
     charge->paid_end = end;
-
-    ret = quota_co_reserve(bs, offset, bytes, unpaid * chunk_bytes, charge);
-    if (ret < 0) {
-        quota_co_settle(bs, charge, false);
-    }
-    return ret;
+    return unpaid;
 }
 
 int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
-                                 int64_t bytes, QuotaCharge *charge)
+                                 int64_t bytes, bool may_wait,
+                                 QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
+    int64_t unpaid;
+    uint64_t needed;
+    int ret;
 
     charge->is_listed = false;
     charge->needs_fua = false;
@@ -343,7 +223,32 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
     if (!s->opts.allocation || !bytes || quota_map_is_paid(s, offset, bytes)) {
         return 0;
     }
-    return quota_co_charge_slow(bs, offset, bytes, charge);
+
+    unpaid = quota_co_list(bs, offset, bytes, charge);
+    if (unpaid < 0) {
+        quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
+        return -ENOSPC;
+    }
+    if (!unpaid) {
+        return 0;
+    }
+
+    needed = unpaid * charge->chunk_bytes;
+    ret = may_wait ? quota_co_reserve(bs, offset, bytes, charge->chunk_bytes,
+                                      &needed)
+                   : quota_bytes_reserve(s->ledger, s->slot, needed);
+    if (ret < 0) {
+        quota_co_settle(bs, charge, false);
+        return -ENOSPC;
+    }
+    if (needed) {
+        charge->reserved_bytes = needed;
+        charge->needs_fua = !quota_is_private(s) &&
+                            !(quota_bottom_bs(bs)->open_flags &
+                              BDRV_O_NOCACHE);
+        quota_report_admitted(bs, needed);
+    }
+    return 0;
 }
 
 void coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
@@ -374,10 +279,10 @@ void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
                                   int64_t bytes)
 {
     BDRVQuotaState *s = bs->opaque;
-    BdrvTrackedRequest *req;
-    int64_t chunk_bytes;
-    uint64_t align = bs->bl.request_alignment;
+    BdrvTrackedRequest *req = bdrv_co_get_self_request(bs);
+    int64_t chunk_bytes = 0;
 
+    assert(req);
     if (!s->opts.allocation || !bytes) {
         return;
     }
@@ -388,18 +293,20 @@ void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
      * chunks.  (Of a chunk that is no power of two, a thin pool's, only whole
      * ones are given back, and the request itself covers those.)
      */
-    chunk_bytes = qatomic_read(&s->map)->chunk_bytes;
-    if (is_power_of_2(chunk_bytes)) {
-        align = MAX(align, chunk_bytes);
-    }
-    req = bdrv_co_get_self_request(bs);
-    assert(req);
-    bdrv_make_request_serialising(req, align);
+    qemu_co_mutex_lock(&s->lock);
+    while (chunk_bytes != s->map->chunk_bytes) {
+        uint64_t align = bs->bl.request_alignment;
 
+        chunk_bytes = s->map->chunk_bytes;
+        qemu_co_mutex_unlock(&s->lock);
+        if (is_power_of_2(chunk_bytes)) {
+            align = MAX(align, chunk_bytes);
+        }
+        bdrv_make_request_serialising(req, align);
+        qemu_co_mutex_lock(&s->lock);
+    }
     /* Before the request is issued: should it fail half way, more has been
      * forgotten than was given back, which only means paying twice. */
-    qemu_co_mutex_lock(&s->lock);
-    chunk_bytes = s->map->chunk_bytes;
     quota_map_clear_paid(s, offset / chunk_bytes,
                          DIV_ROUND_UP(offset + bytes, chunk_bytes));
     qemu_co_mutex_unlock(&s->lock);

@@ -39,7 +39,7 @@ typedef struct QuotaOptions {
 
 /*
  * Chunks that need not be paid for again.  Immutable but for the bits, which
- * change under BDRVQuotaState.lock; read without it, under RCU.
+ * change under BDRVQuotaState.lock; read under it or under RCU.
  */
 typedef struct QuotaMap {
     struct rcu_head rcu;
@@ -130,6 +130,7 @@ void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end);
 /* One request's new space, from before it is issued until it has finished. */
 typedef struct QuotaCharge {
     BlockReq req;               /* in BDRVQuotaState.charges if is_listed */
+    uint64_t chunk_bytes;       /* stays so while it is listed */
     int64_t paid_first;         /* chunks that are paid for if it succeeds */
     int64_t paid_end;
     uint64_t reserved_bytes;
@@ -138,13 +139,13 @@ typedef struct QuotaCharge {
 } QuotaCharge;
 
 /*
- * quota_co_charge: ask for the new space of a write, and wait for the answer.
- * 0: issue the write, with BDRV_REQ_FUA if @charge->needs_fua, then call
- * quota_co_settle; -ENOSPC: there is no room.
+ * quota_co_charge: ask for the new space of a write, and wait for the answer
+ * if @may_wait.  0: issue the write, with BDRV_REQ_FUA if @charge->needs_fua,
+ * then call quota_co_settle; -ENOSPC: there is no room, or none yet.
  */
 int coroutine_fn GRAPH_RDLOCK
 quota_co_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                QuotaCharge *charge);
+                bool may_wait, QuotaCharge *charge);
 
 /*
  * quota_co_settle: the write has finished.  @is_paid: it succeeded, and its
@@ -164,6 +165,22 @@ quota_co_forget(BlockDriverState *bs, int64_t offset, int64_t bytes);
 int coroutine_fn GRAPH_RDLOCK
 quota_co_truncate(BlockDriverState *bs, int64_t offset, bool exact,
                   PreallocMode prealloc, BdrvRequestFlags flags, Error **errp);
+
+/* ---- quota-mapped.c ----------------------------------------------------- */
+
+/* How much new space a listed write needs, by what is there already. */
+uint64_t coroutine_fn GRAPH_RDLOCK
+quota_co_look(BlockDriverState *bs, int64_t offset, int64_t bytes,
+              int64_t chunk_bytes);
+
+/*
+ * quota_co_zero_in_place: make a range read as zeroes without new space: what
+ * does already is left alone, the rest is there.  After quota_co_forget, so
+ * that nobody writes to the range meanwhile.
+ */
+int coroutine_fn GRAPH_RDLOCK
+quota_co_zero_in_place(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                       BdrvRequestFlags flags);
 
 /* ---- quota-rate.c ------------------------------------------------------- */
 

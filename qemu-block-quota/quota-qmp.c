@@ -20,6 +20,8 @@ BlockQuotaInfoList *qmp_query_block_quota(Error **errp)
     BlockQuotaInfoList *head = NULL, **tail = &head;
     BlockDriverState *bs;
 
+    GRAPH_RDLOCK_GUARD_MAINLOOP();
+
     for (bs = bdrv_next_node(NULL); bs; bs = bdrv_next_node(bs)) {
         g_autoptr(BlockStatsSpecific) stats = NULL;
         BlockQuotaInfo *info;

@@ -102,7 +102,7 @@ quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
 
     quota_co_pay(bs, bytes, true);
 
-    ret = quota_co_charge(bs, offset, bytes, &charge);
+    ret = quota_co_charge(bs, offset, bytes, true, &charge);
     if (ret < 0) {
         return ret;
     }
@@ -119,6 +119,7 @@ static int coroutine_fn GRAPH_RDLOCK
 quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
                        BdrvRequestFlags flags)
 {
+    bool may_unmap = flags & BDRV_REQ_MAY_UNMAP;
     QuotaCharge charge;
     int ret;
 
@@ -127,20 +128,22 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
     /*
      * With BDRV_REQ_MAY_UNMAP the child decides whether space is given back
      * or taken: device-mapper's thin target, for one, allocates.  So it is
-     * charged until the next sample tells, and never taken as paid for.
+     * charged until the next sample tells, and never taken as paid for.  But
+     * no new space has to be had for it.
      */
-    if (flags & BDRV_REQ_MAY_UNMAP) {
+    if (may_unmap) {
         quota_co_forget(bs, offset, bytes);
     }
-    ret = quota_co_charge(bs, offset, bytes, &charge);
+    ret = quota_co_charge(bs, offset, bytes, !may_unmap, &charge);
     if (ret < 0) {
-        return ret;
+        return may_unmap ? quota_co_zero_in_place(bs, offset, bytes, flags)
+                         : ret;
     }
     if (charge.needs_fua) {
         flags |= BDRV_REQ_FUA;
     }
     ret = bdrv_co_pwrite_zeroes(bs->file, offset, bytes, flags);
-    quota_co_settle(bs, &charge, ret >= 0 && !(flags & BDRV_REQ_MAY_UNMAP));
+    quota_co_settle(bs, &charge, ret >= 0 && !may_unmap);
     return ret;
 }
 
@@ -186,7 +189,7 @@ quota_co_copy_range_to(BlockDriverState *bs, BdrvChild *src,
     QuotaCharge charge;
     int ret;
 
-    ret = quota_co_charge(bs, dst_offset, bytes, &charge);
+    ret = quota_co_charge(bs, dst_offset, bytes, true, &charge);
     if (ret < 0) {
         return ret;
     }

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is there already: chunks that a quota node does not remember having
+ * paid for, and that can be written to, or zeroed, without new space.
+ *
+ * Asked only where space is short.  The answer may be "not there" for what
+ * is, never the other way round but for the case marked FIXME.
+ */
+
+#include "qemu/osdep.h"
+
+#include "block/block-io.h"
+#include "qemu/coroutine.h"
+#include "qemu/cutils.h"
+#include "qemu/memalign.h"
+#include "qemu/units.h"
+
+#include "quota-int.h"
+
+/* How much is read at once to see whether a chunk has data. */
+#define QUOTA_PROBE_BYTES (64 * KiB)
+
+typedef enum QuotaMapped {
+    QUOTA_MAPPED_NO,            /* or not known */
+    QUOTA_MAPPED_REQUEST,       /* what the request touches of the chunk is */
+    QUOTA_MAPPED_CHUNK,
+} QuotaMapped;
+
+/* Whether all of a range holds data, where the child can tell. */
+static bool coroutine_fn GRAPH_RDLOCK
+quota_co_is_data(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    int64_t pnum;
+    int ret;
+
+    while (bytes > 0) {
+        ret = bdrv_co_block_status(bs->file->bs, offset, bytes, &pnum, NULL,
+                                   NULL);
+        if (ret < 0 || !(ret & BDRV_BLOCK_DATA) || !pnum) {
+            return false;
+        }
+        offset += pnum;
+        bytes -= pnum;
+    }
+    return true;
+}
+
+/* 1: there is something but zeroes, 0: there is not. */
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_has_content(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    int64_t end = MIN(offset + bytes, bs->total_sectors * BDRV_SECTOR_SIZE);
+    void *buf = qemu_try_blockalign(bs->file->bs, QUOTA_PROBE_BYTES);
+    int ret = buf ? 0 : -ENOMEM;
+
+    while (!ret && offset < end) {
+        int64_t n = MIN(QUOTA_PROBE_BYTES, end - offset);
+
+        ret = bdrv_co_pread(bs->file, offset, n, buf, 0);
+        if (ret >= 0) {
+            ret = !buffer_is_zero(buf, n);
+        }
+        offset += n;
+    }
+    qemu_vfree(buf);
+    return ret;
+}
+
+/* Whether block status tells what is allocated; a host device's does not. */
+static bool GRAPH_RDLOCK quota_has_block_status(BlockDriverState *bs)
+{
+    return quota_bottom_bs(bs)->drv->bdrv_co_block_status;
+}
+
+/*
+ * Whether a write to a chunk needs no new space because the chunk is there
+ * already, though this node does not remember having paid for it.
+ *
+ * A block device does not tell what a thin pool has mapped, but what is not
+ * mapped reads as zeroes, so anything else proves that it is.  A mapped chunk
+ * of zeroes is taken for a new one.
+ *
+ * Rejected: to let the write through and have the kernel refuse it.  The pool
+ * may have free chunks that other writers have reserved, and through the page
+ * cache the refusal comes when the write has been acknowledged.
+ *
+ * FIXME A chunk that is shared with a snapshot, or comes from an external
+ * origin, has content and still takes new space; until the next sample that
+ * is not counted.
+ */
+static QuotaMapped coroutine_fn GRAPH_RDLOCK
+quota_co_is_mapped(BlockDriverState *bs, int64_t chunk_start,
+                   int64_t chunk_bytes, int64_t offset, int64_t bytes)
+{
+    int64_t start = MAX(chunk_start, offset);
+    int64_t end = MIN(chunk_start + chunk_bytes, offset + bytes);
+
+    if (!quota_has_block_status(bs)) {
+        return quota_co_has_content(bs, chunk_start, chunk_bytes) > 0
+               ? QUOTA_MAPPED_CHUNK : QUOTA_MAPPED_NO;
+    }
+    if (!quota_co_is_data(bs, start, end - start)) {
+        return QUOTA_MAPPED_NO;
+    }
+    return quota_co_is_data(bs, chunk_start, start - chunk_start) &&
+           quota_co_is_data(bs, end, chunk_start + chunk_bytes - end)
+           ? QUOTA_MAPPED_CHUNK : QUOTA_MAPPED_REQUEST;
+}
+
+uint64_t coroutine_fn quota_co_look(BlockDriverState *bs, int64_t offset,
+                                    int64_t bytes, int64_t chunk_bytes)
+{
+    BDRVQuotaState *s = bs->opaque;
+    int64_t chunk = offset / chunk_bytes;
+    uint64_t needed = 0;
+
+    for (; chunk * chunk_bytes < offset + bytes; chunk++) {
+        int64_t start = chunk * chunk_bytes;
+
+        if (quota_map_is_paid(s, start, chunk_bytes)) {
+            continue;
+        }
+        switch (quota_co_is_mapped(bs, start, chunk_bytes, offset, bytes)) {
+        case QUOTA_MAPPED_CHUNK:
+            qemu_co_mutex_lock(&s->lock);
+            quota_map_set_paid(s, chunk, chunk + 1);
+            qemu_co_mutex_unlock(&s->lock);
+            break;
+        case QUOTA_MAPPED_REQUEST:
+            break;
+        case QUOTA_MAPPED_NO:
+            needed += chunk_bytes;
+            break;
+        }
+    }
+    return needed;
+}
+
+int coroutine_fn quota_co_zero_in_place(BlockDriverState *bs, int64_t offset,
+                                        int64_t bytes, BdrvRequestFlags flags)
+{
+    bool has_status = quota_has_block_status(bs);
+    int64_t n;
+    int ret;
+
+    for (; bytes > 0; offset += n, bytes -= n) {
+        if (has_status) {
+            ret = bdrv_co_block_status(bs->file->bs, offset, bytes, &n, NULL,
+                                       NULL);
+            if (ret >= 0) {
+                ret = !(ret & BDRV_BLOCK_ZERO);
+            }
+        } else {
+            n = MIN(bytes, QUOTA_PROBE_BYTES - offset % QUOTA_PROBE_BYTES);
+            ret = quota_co_has_content(bs, offset, n);
+        }
+        if (ret > 0) {
+            ret = bdrv_co_pwrite_zeroes(bs->file, offset, n, flags);
+        }
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    return 0;
+}
