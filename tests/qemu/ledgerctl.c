@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ledgerctl: makes a ledger, changes it, spoils it, or plays the sampler for
+ * it, where there is no LVM: files stand for thin volumes, and the space that
+ * they take up for the thin pool's used bytes.  Only for tests.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ledger-layout.h"
+
+static const char usage[] =
+    "usage: ledgerctl DIR GROUP TENANT COMMAND...\n"
+    "  create NAME=VALUE...   make the ledger and publish its state\n"
+    "  set NAME=VALUE...      change what is published\n"
+    "  sample USED [REASON]   publish one sample\n"
+    "  show                   print state and usage, NAME=VALUE a line\n"
+    "  serve [slow=MS] [reason=NAME] FILE...\n"
+    "                         sample the files' allocated bytes, at each ring\n"
+    "                         of the doorbell and every 100 ms; grow the grant\n"
+    "                         by steps, MS later than asked\n"
+    "  spoil magic|version|checksum|boot|length\n"
+    "names: limit, step, thick, grant, chunk, free, total_bytes_sec, ...;\n"
+    "values as 64M; reasons: none, tenant-limit, group-full, accounting-lost\n";
+
+static void die(const char *what, int error)
+{
+    fprintf(stderr, "ledgerctl: %s: %s\n", what, strerror(error));
+    exit(1);
+}
+
+static void apply(struct quota_state *state, char **args)
+{
+    for (; *args; args++) {
+        const struct quota_limit_field *field;
+        char *value = strchr(*args, '=');
+        uint64_t number;
+
+        if (!value) {
+            die(*args, EINVAL);
+        }
+        *value++ = '\0';
+        if (quota_size_parse(value, &number) < 0) {
+            die(value, EINVAL);
+        }
+        field = quota_limit_field_find(*args);
+        if (field) {
+            quota_limit_set(&state->limits, field, number);
+        } else if (!strcmp(*args, "thick")) {
+            state->thick_bytes = number;
+        } else if (!strcmp(*args, "grant")) {
+            state->grant_bytes = number;
+        } else if (!strcmp(*args, "chunk")) {
+            state->chunk_bytes = number;
+        } else if (!strcmp(*args, "free")) {
+            state->group_free_bytes = number;
+        } else {
+            die(*args, EINVAL);
+        }
+    }
+}
+
+static enum quota_reason parse_reason(const char *name)
+{
+    for (int i = 0; i < QUOTA_REASON_MAX; i++) {
+        if (!strcmp(name, quota_reason_name(i))) {
+            return i;
+        }
+    }
+    die(name, EINVAL);
+    return 0;
+}
+
+static void sample(struct quota_ledger *ledger, uint64_t used,
+                   enum quota_reason reason)
+{
+    struct quota_sample s;
+
+    quota_sample_begin(ledger, &s);
+    quota_sample_publish(ledger, &s, used, quota_clock_ns(), reason);
+}
+
+static void show(struct quota_ledger *ledger)
+{
+    struct quota_state state;
+    struct quota_usage u;
+
+    quota_state_read(ledger, &state);
+    quota_usage_read(ledger, &u);
+    printf("limit=%" PRIu64 "\nthick=%" PRIu64 "\ngrant=%" PRIu64 "\n"
+           "chunk=%" PRIu64 "\nsampled=%" PRIu64 "\nunsampled=%" PRIu64 "\n"
+           "used=%" PRIu64 "\navailable=%" PRIu64 "\nrefused=%" PRIu64 "\n"
+           "slots=%u\nreason=%s\n", u.limit_bytes, u.thick_bytes,
+           u.grant_bytes, state.chunk_bytes, u.sampled_bytes,
+           u.unsampled_bytes, u.used_bytes, u.available_bytes,
+           u.refused_total, quota_slot_count(ledger),
+           quota_reason_name(u.reason));
+}
+
+static uint64_t allocated(char **files)
+{
+    uint64_t sum = 0;
+
+    for (; *files; files++) {
+        struct stat st;
+
+        if (stat(*files, &st) < 0) {
+            die(*files, errno);
+        }
+        sum += (uint64_t)st.st_blocks * 512;
+    }
+    return sum;
+}
+
+/* One step of the grant, as far as limit and group allow; 0: none. */
+static uint64_t next_step(const struct quota_state *state,
+                          enum quota_reason *reason)
+{
+    uint64_t room = quota_state_can_grow(state, reason);
+    uint64_t step = state->limits.step_bytes ? state->limits.step_bytes
+                                             : QUOTA_STEP_DEFAULT_BYTES;
+
+    return step < room ? step : room;
+}
+
+static void serve(struct quota_ledger *ledger, char **args)
+{
+    enum quota_reason forced = QUOTA_REASON_MAX;
+    unsigned slow_ms = 0;
+
+    for (; *args && strchr(*args, '='); args++) {
+        if (!strncmp(*args, "slow=", 5)) {
+            slow_ms = atoi(*args + 5);
+        } else if (!strncmp(*args, "reason=", 7)) {
+            forced = parse_reason(*args + 7);
+        } else {
+            die(*args, EINVAL);
+        }
+    }
+    while (true) {
+        enum quota_reason reason = QUOTA_REASON_NONE;
+        uint64_t demand = quota_doorbell_demand(ledger);
+        struct quota_usage u;
+        struct quota_state state;
+        struct quota_sample s;
+
+        quota_slot_audit(ledger);
+        quota_sample_begin(ledger, &s);
+        quota_sample_publish(ledger, &s, allocated(args), quota_clock_ns(),
+                             QUOTA_REASON_NONE);
+        quota_usage_read(ledger, &u);
+        quota_state_read(ledger, &state);
+        if (u.sampled_bytes + u.unsampled_bytes + demand > u.grant_bytes) {
+            uint64_t step = next_step(&state, &reason);
+
+            if (step && forced == QUOTA_REASON_MAX) {
+                struct timespec wait = {
+                    .tv_sec = slow_ms / 1000,
+                    .tv_nsec = slow_ms % 1000 * 1000000L,
+                };
+
+                nanosleep(&wait, NULL);
+                state.grant_bytes += step;
+                state.group_free_bytes -= step;
+                quota_state_publish(ledger, &state);
+                reason = QUOTA_REASON_NONE;
+            }
+        } else if (u.used_bytes + demand > u.limit_bytes) {
+            reason = QUOTA_REASON_TENANT_LIMIT;
+        }
+        if (reason != QUOTA_REASON_NONE && forced != QUOTA_REASON_MAX) {
+            reason = forced;
+        }
+        quota_sample_begin(ledger, &s);
+        quota_sample_publish(ledger, &s, allocated(args), quota_clock_ns(),
+                             reason);
+        quota_doorbell_wait(ledger, s.doorbell, 100 * 1000000);
+    }
+}
+
+/* FNV-1a, as ledger.c has it: a header with a field that is wrong, not one
+ * that is damaged. */
+static uint64_t checksum(const struct quota_header *header)
+{
+    const unsigned char *p = (const unsigned char *)header;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
+        hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static void spoil(const char *path, const char *what)
+{
+    struct quota_header header;
+    int fd = open(path, O_RDWR);
+
+    if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header)) {
+        die(path, errno);
+    }
+    if (!strcmp(what, "magic")) {
+        header.magic[0]++;
+    } else if (!strcmp(what, "version")) {
+        header.version_major++;
+    } else if (!strcmp(what, "boot")) {
+        header.boot_id[0]++;
+    } else if (!strcmp(what, "checksum")) {
+        header.checksum++;
+    } else if (!strcmp(what, "length")) {
+        if (ftruncate(fd, sizeof(header) + 100) < 0) {
+            die(path, errno);
+        }
+    } else {
+        die(what, EINVAL);
+    }
+    if (strcmp(what, "checksum") != 0) {
+        header.checksum = checksum(&header);
+    }
+    if (pwrite(fd, &header, sizeof(header), 0) != sizeof(header)) {
+        die(path, errno);
+    }
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct quota_state state = { .chunk_bytes = 65536 };
+    struct quota_ledger *ledger;
+    const char *command;
+    char path[4096];
+    int ret;
+
+    if (argc < 5) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    command = argv[4];
+    quota_ledger_set_dir(argv[1]);
+    ret = quota_ledger_path(argv[2], argv[3], path, sizeof(path));
+    if (ret < 0) {
+        die(argv[3], -ret);
+    }
+    if (!strcmp(command, "spoil") && argc == 6) {
+        spoil(path, argv[5]);
+        return 0;
+    }
+    ret = !strcmp(command, "create")
+          ? quota_ledger_create(argv[2], argv[3], &ledger)
+          : quota_ledger_open(path, true, &ledger);
+    if (ret < 0) {
+        fprintf(stderr, "ledgerctl: ledger %s %s\n", path,
+                quota_ledger_strerror(ret));
+        return 1;
+    }
+    if (!strcmp(command, "create")) {
+        apply(&state, argv + 5);
+        quota_state_publish(ledger, &state);
+        printf("%s\n", path);
+    } else if (!strcmp(command, "set")) {
+        quota_state_read(ledger, &state);
+        apply(&state, argv + 5);
+        quota_state_publish(ledger, &state);
+        /* A new limit is a reason to look again. */
+        quota_doorbell_ring(ledger);
+    } else if (!strcmp(command, "sample") && argc >= 6) {
+        uint64_t used;
+
+        if (quota_size_parse(argv[5], &used) < 0) {
+            die(argv[5], EINVAL);
+        }
+        sample(ledger, used, argc > 6 ? parse_reason(argv[6])
+                                      : QUOTA_REASON_NONE);
+    } else if (!strcmp(command, "show")) {
+        show(ledger);
+    } else if (!strcmp(command, "serve")) {
+        serve(ledger, argv + 5);
+    } else {
+        fputs(usage, stderr);
+        return 2;
+    }
+    quota_ledger_close(ledger);
+    return 0;
+}

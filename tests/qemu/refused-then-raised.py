@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""At the limit: something is lost, told twice or not at all, or one byte too
+many gets through; below a lowered limit the volume can no longer be used."""
+
+from quota_test import *
+
+
+def test_raised_limit_completes_the_same_write():
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='4M', step='1M', grant='1M', free='1G')
+    ledger.serve(disk)
+    daemon = StorageDaemon('--blockdev', ledger.quota(
+        disk, node_name='quota', volume='root'))
+    nbd = daemon.export()
+    can_write(nbd, 'write -P 1 0 4M')
+    is_refused(nbd, 'write -P 2 4M 64k', 'write -P 2 4M 64k', 'write 8M 1M')
+
+    event, = daemon.take_events('BLOCK_QUOTA_REFUSED')
+    eq(event, {'node-name': 'quota', 'tenant': 'acme', 'volume': 'root',
+               'reason': 'tenant-limit', 'bytes': 64 * KIB,
+               'limit-bytes': 4 * MIB, 'used-bytes': 4 * MIB}, 'event')
+    info = daemon.quota()
+    eq(info['refusing'], True, 'refusing')
+    eq(info['refused'], 3, 'refused')
+    eq(info['reason'], 'tenant-limit', 'reason')
+    eq(info['used-bytes'], 4 * MIB, 'used-bytes')
+    eq(info['available-bytes'], 0, 'available-bytes')
+    eq(daemon.take_events('BLOCK_QUOTA_RECOVERED'), [], 'recovered')
+    # Overwrites are no recovery.
+    can_write(nbd, 'write -P 1 1M 64k')
+    eq(daemon.take_events('BLOCK_QUOTA_RECOVERED'), [], 'recovered')
+
+    ledger.set(limit='8M')
+    can_write(nbd, 'write -P 2 4M 64k', 'read -P 1 0 4M', 'read -P 2 4M 64k',
+              'read -P 0 8M 1M')
+    event, = daemon.take_events('BLOCK_QUOTA_RECOVERED')
+    eq(event['limit-bytes'], 8 * MIB, 'limit-bytes')
+    eq(daemon.quota()['refusing'], False, 'refusing')
+
+    # Armed again.
+    is_refused(nbd, 'write 8M 8M')
+    eq(len(daemon.take_events('BLOCK_QUOTA_REFUSED')), 1, 'refused again')
+
+
+def test_statistics_say_the_same():
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='4M', thick='1M', grant='2M', free='1G')
+    ledger.serve(disk)
+    daemon = StorageDaemon('--blockdev', ledger.quota(disk, node_name='quota'))
+    can_write(daemon.export(), 'write 0 1M')
+    wait_for('the sample', lambda: ledger.show()['sampled'] == MIB)
+    info = daemon.quota()
+    shown = ledger.show()
+    for name in ('limit', 'thick', 'grant', 'sampled', 'unsampled', 'used',
+                 'available'):
+        eq(info[f'{name}-bytes'], shown[name], name)
+    eq(info['used-bytes'], 2 * MIB, 'used-bytes')
+    eq(info['volume'], 'quota', 'volume')
+    at_most(info['sample-age-ns'], 10 ** 9, 'sample-age-ns')
+    node, = [n for n in daemon.qmp('query-blockstats', query_nodes=True)
+             if n['node-name'] == 'quota']
+    eq(node['driver-specific']['charged-bytes'], MIB, 'query-blockstats')
+
+
+def test_limit_lowered_below_what_is_used():
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='8M', step='1M', grant='8M', free='1G')
+    ledger.serve(disk)
+    can_write(ledger.quota(disk), 'write -P 1 0 4M', 'write -P 0 4M 64k')
+    ledger.set(limit='2M')
+    wait_for('the sample', lambda: ledger.show()['available'] == 0)
+
+    # A node that remembers nothing of having paid.
+    daemon = StorageDaemon('--blockdev', ledger.quota(
+        disk, node_name='quota', discard='unmap').replace(
+            'file.driver=file', 'file.driver=file,file.discard=unmap'))
+    nbd = daemon.export()
+    is_refused(nbd, 'write 8M 64k', 'write -z 8M 64k')
+    can_write(nbd, 'read -P 1 0 4M', 'write -P 2 0 4k', 'write -P 3 1M 1M',
+              'read -P 2 0 4k', 'read -P 3 1M 1M', 'read -P 1 4k 1020k')
+    eq(daemon.quota()['used-bytes'], 4 * MIB + 64 * KIB, 'used-bytes')
+    can_write(nbd, 'discard 0 4M')
+    wait_for('the sample', lambda: ledger.show()['used'] == 64 * KIB)
+    can_write(nbd, 'write 8M 64k')
+    eq(len(daemon.take_events('BLOCK_QUOTA_RECOVERED')), 1, 'recovered')
+
+
+def test_last_chunks_under_sixteen_writers():
+    # 64 chunks for 16 processes that want 16 each.
+    files = [make_file(f'disk{i}', MIB) for i in range(16)]
+    ledger = Ledger('acme', limit='4M', step='1M', grant='1M', free='1G')
+    ledger.serve(*files)
+    commands = []
+    for i in range(16):
+        commands += ['-c', f'aio_write -q -P 9 {i * 64}k 64k']
+    writers = [start(program('qemu-io'), '--image-opts', ledger.quota(f),
+                     *commands, '-c', 'aio_flush', stdout=subprocess.PIPE,
+                     stderr=subprocess.STDOUT) for f in files]
+    said = ''.join(w.communicate(timeout=60)[0].decode() for w in writers)
+    eq(said.count('No space left'), 256 - 64, 'refusals')
+    eq(sum(allocated(f) for f in files), 4 * MIB, 'allocated')
+    wait_for('the sample', lambda: ledger.show()['used'] == 4 * MIB)
+    eq(ledger.show()['slots'], 0, 'slots')
+
+
+def test_killed_writer_leaks_nothing():
+    disk = make_file('disk', 64 * MIB)
+    ledger = Ledger('acme', limit='8M', grant='8M', free='1G')
+    ledger.serve(disk)
+    for _ in range(5):
+        writer = start(program('qemu-io'), '--image-opts', ledger.quota(disk),
+                       *[w for i in range(200) for w in
+                         ('-c', f'aio_write -q {i * 256}k 64k')],
+                       '-c', 'aio_flush', '-c', 'sleep 60000',
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.08)
+        stop(writer)
+    wait_for('the audit', lambda: ledger.show()['slots'] == 0)
+    wait_for('the sample', lambda: ledger.show()['unsampled'] == 0)
+    eq(ledger.show()['used'], allocated('disk'), 'used')
+    at_most(allocated('disk'), 8 * MIB, 'allocated')
+
+
+def test_reopen_keeps_the_ledger():
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='8M', grant='8M')
+    other = Ledger('globex', limit='8M', grant='8M')
+    ledger.sample(0)
+    node = {'driver': 'quota', 'node-name': 'quota', 'file': 'file',
+            'ledger': ledger.path, 'tenant': 'acme'}
+    daemon = StorageDaemon()
+    daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
+    daemon.qmp('blockdev-add', **node)
+    can_write(daemon.export(), 'write 0 1M')
+    reply = daemon.ask('blockdev-reopen', options=[
+        dict(node, ledger=other.path, tenant='globex')])
+    matches(reply['error']['desc'], "'ledger', 'tenant' and 'volume'.*'quota'"
+            ' cannot be changed', 'error')
+    daemon.qmp('blockdev-reopen', options=[dict(node, **{'wait-timeout': 1})])
+    info = daemon.quota()
+    eq((info['charged-bytes'], info['tenant']), (MIB, 'acme'), 'state')
+    eq(ledger.show()['slots'], 1, 'slots')
+
+
+def test_reopen_changes_inline_limits():
+    disk = make_file('disk', 16 * MIB)
+    node = {'driver': 'quota', 'node-name': 'quota', 'file': 'file'}
+    daemon = StorageDaemon()
+    daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
+    daemon.qmp('blockdev-add', **node)
+    nbd = daemon.export()
+    can_write(nbd, 'write 0 1M')
+    daemon.qmp('blockdev-reopen', options=[dict(node, limit=2 * MIB)])
+    can_write(nbd, 'write 4M 1M')
+    is_refused(nbd, 'write 8M 64k')
+    eq(daemon.quota()['used-bytes'], 2 * MIB, 'used-bytes')
+    daemon.qmp('blockdev-reopen', options=[dict(node, limit=3 * MIB)])
+    can_write(nbd, 'write 8M 64k')
+    daemon.qmp('blockdev-reopen', options=[dict(node)])
+    can_write(nbd, 'write 12M 4M')
+
+
+main()
