@@ -292,7 +292,6 @@ virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
     virCommandAddArgList(cmd,
                          "--type", "thin-pool",
                          "--name", name,
-                         "--errorwhenfull", "y",
                          "--zero", "y",
                          "--discards", "passdown",
                          "--size", NULL);

@@ -28,6 +28,9 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_report");
  *
  * All LVM commands of the backend begin here.  With monitoring on, dmeventd
  * would extend thin pools by its own rule: only a tenant's limit may do that.
+ * Thin pools are to fail writes when they are full, not to queue them without
+ * end; lvcreate 2.03.31 refuses --errorwhenfull beside --type thin-pool, but
+ * takes the default from here.
  */
 virCommand *
 virStorageBackendQuotaLVMCommand(const char *program)
@@ -35,7 +38,10 @@ virStorageBackendQuotaLVMCommand(const char *program)
     virCommand *cmd = virCommandNew(program);
 
     virCommandAddEnvPassCommon(cmd);
-    virCommandAddArgList(cmd, "--config", "activation/monitoring=0", NULL);
+    virCommandAddArgList(cmd,
+                         "--config",
+                         "activation { monitoring=0 error_when_full=1 }",
+                         NULL);
 
     return cmd;
 }
@@ -57,6 +63,46 @@ virStorageBackendQuotaLVMReportCommand(const char *program,
 }
 
 
+/* What went wrong with a report.  LVM puts its messages into the report itself:
+ *
+ *   { "report": [ ... ], "log": [
+ *     {"log_type":"error", "log_message":"Volume group \"vg0\" not found", ...},
+ *     {"log_type":"status", "log_message":"failure", ...}
+ *   ] }
+ *
+ * or, before it knows that there is to be a report, to standard error. */
+static char *
+virStorageBackendQuotaLVMGetErrors(const char *output,
+                                   const char *errors)
+{
+    g_autoptr(virJSONValue) json = NULL;
+    g_auto(virBuffer) buf = VIR_BUFFER_INITIALIZER;
+    virJSONValue *log = NULL;
+    size_t i;
+
+    if (!*output || !(json = virJSONValueFromString(output)) ||
+        !(log = virJSONValueObjectGetArray(json, "log"))) {
+        virResetLastError();
+        return g_strstrip(g_strdup(errors));
+    }
+
+    for (i = 0; i < virJSONValueArraySize(log); i++) {
+        virJSONValue *row = virJSONValueArrayGet(log, i);
+        const char *message = virJSONValueObjectGetString(row, "log_message");
+
+        if (message &&
+            STREQ_NULLABLE(virJSONValueObjectGetString(row, "log_type"), "error"))
+            virBufferAsprintf(&buf, "%s; ", message);
+    }
+
+    virBufferTrim(&buf, "; ");
+    if (virBufferUse(&buf) == 0)
+        return g_strstrip(g_strdup(errors));
+
+    return virBufferContentAndReset(&buf);
+}
+
+
 /* Runs a report; @group is the only one that it is about, or NULL.  A group
  * that does not exist is an error like any other, but says what to do. */
 static int
@@ -64,34 +110,40 @@ virStorageBackendQuotaLVMRunReport(virCommand *cmd,
                                    const char *group,
                                    char **output)
 {
+    g_autofree char *stderrbuf = NULL;
     g_autofree char *errors = NULL;
     int status = 0;
 
     virCommandSetOutputBuffer(cmd, output);
-    virCommandSetErrorBuffer(cmd, &errors);
+    virCommandSetErrorBuffer(cmd, &stderrbuf);
 
     if (virCommandRun(cmd, &status) < 0)
         return -1;
 
-    if (status != 0) {
+    if (status == 0)
+        return 0;
+
+    errors = virStorageBackendQuotaLVMGetErrors(*output, stderrbuf);
+
+    if (group) {
         g_autofree char *missing = NULL;
 
-        if (group)
-            missing = g_strdup_printf("Volume group \"%s\" not found", group);
-
-        if (missing && strstr(errors, missing)) {
+        missing = g_strdup_printf("Volume group \"%s\" not found", group);
+        if (strstr(errors, missing)) {
             virReportError(VIR_ERR_OPERATION_FAILED,
                            _("volume group '%1$s' does not exist: make it with vgcreate, or name its devices in <source> and run pool-build"),
                            group);
         } else {
             virReportError(VIR_ERR_OPERATION_FAILED,
                            _("cannot read volume group '%1$s': %2$s"),
-                           group ? group : "*", g_strstrip(errors));
+                           group, errors);
         }
-        return -1;
+    } else {
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("cannot read what LVM knows: %1$s"), errors);
     }
 
-    return 0;
+    return -1;
 }
 
 
@@ -495,13 +547,14 @@ virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec G_GNUC_UNUSED,
                                          unsigned int flags)
 {
     /*
-     * # lvs --reportformat json --options vg_name,lv_name --select ...
+     * # lvs --reportformat json --options vg_name,lv_name,lv_tags --select ...
      * { "report": [ { "lv": [
-     *   {"vg_name":"vg0", "lv_name":"acme._thin"},
-     *   {"vg_name":"vg0", "lv_name":"globex._thin"}
+     *   {"vg_name":"vg0", "lv_name":"acme._thin",
+     *    "lv_tags":"quota-lvm:limit=10737418240,quota-lvm:tenant=acme"},
+     *   {"vg_name":"vg0", "lv_name":"other._thin", "lv_tags":""}
      * ] } ] }
      */
-    virStoragePoolSourceList list = { .type = VIR_STORAGE_POOL_QUOTA_LVM };
+    virStoragePoolSourceList sources = { .type = VIR_STORAGE_POOL_QUOTA_LVM };
     g_autoptr(virCommand) cmd = NULL;
     g_autoptr(virJSONValue) json = NULL;
     g_autofree char *output = NULL;
@@ -511,9 +564,9 @@ virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec G_GNUC_UNUSED,
 
     virCheckFlags(0, NULL);
 
-    cmd = virStorageBackendQuotaLVMReportCommand(LVS, "vg_name,lv_name");
+    cmd = virStorageBackendQuotaLVMReportCommand(LVS, "vg_name,lv_name,lv_tags");
     virCommandAddArgList(cmd, "--select",
-                         "segtype=thin-pool && lv_tags=~\"^" QUOTA_TAG_TENANT "\"",
+                         "segtype=thin-pool && lv_name=~\"\\." QUOTA_THIN_POOL_VOLUME "$\"",
                          NULL);
 
     if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
@@ -525,27 +578,36 @@ virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec G_GNUC_UNUSED,
         virJSONValue *row = virJSONValueArrayGet(rows, i);
         g_autofree char *group = NULL;
         g_autofree char *tenant = NULL;
+        g_autofree char *tags = NULL;
+        g_autofree char *tag = NULL;
+        g_auto(GStrv) list = NULL;
         virStoragePoolSource *source;
 
         if (virStorageBackendQuotaLVMGetString(row, "vg_name", &group) < 0 ||
-            virStorageBackendQuotaLVMGetString(row, "lv_name", &tenant) < 0)
+            virStorageBackendQuotaLVMGetString(row, "lv_name", &tenant) < 0 ||
+            virStorageBackendQuotaLVMGetString(row, "lv_tags", &tags) < 0)
             goto cleanup;
 
         if (!virStringStripSuffix(tenant, "." QUOTA_THIN_POOL_VOLUME))
             continue;
 
-        if (!(source = virStoragePoolSourceListNewSource(&list)))
+        tag = g_strdup_printf("%s%s", QUOTA_TAG_TENANT, tenant);
+        list = g_strsplit(tags, ",", 0);
+        if (!g_strv_contains((const char **) list, tag))
+            continue;
+
+        if (!(source = virStoragePoolSourceListNewSource(&sources)))
             goto cleanup;
 
         source->name = g_steal_pointer(&group);
         source->tenant = g_steal_pointer(&tenant);
     }
 
-    ret = virStoragePoolSourceListFormat(&list);
+    ret = virStoragePoolSourceListFormat(&sources);
 
  cleanup:
-    for (i = 0; i < list.nsources; i++)
-        virStoragePoolSourceClear(&list.sources[i]);
-    g_free(list.sources);
+    for (i = 0; i < sources.nsources; i++)
+        virStoragePoolSourceClear(&sources.sources[i]);
+    g_free(sources.sources);
     return ret;
 }
