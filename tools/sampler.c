@@ -22,12 +22,18 @@
 
 /* Enough for LVM's reports; a host has many tenants. */
 #define SAMPLER_STACK_BYTES (256 * 1024)
-/* While a step is being made, writers that wait ring again at each answer. */
-#define SAMPLER_GROWING_PAUSE_US 5000
-/* How often LVM is asked again when it had no room or made trouble: for a
- * writer that waits, and for growth ahead of need. */
+/* Writers whose answer is "wait" ring again at once: pause between samples. */
+#define SAMPLER_PAUSE_US 5000
+/* And never sample faster than this, however madly a tenant rings. */
+#define SAMPLER_GAP_US 500
+/* How soon LVM is asked again when it had no room or made trouble, doubled
+ * each time: for a writer that waits, and for growth ahead of need. */
 #define SAMPLER_RETRY_NS (250 * NS_PER_MS)
-#define SAMPLER_RETRY_MAX_NS (32 * NS_PER_SEC)
+#define SAMPLER_RETRY_DEMAND_MAX_NS (2 * NS_PER_SEC)
+#define SAMPLER_RETRY_AHEAD_MAX_NS (32 * NS_PER_SEC)
+/* The same for a pool or ledger that is not as it should be. */
+#define SAMPLER_REREAD_MIN_NS NS_PER_SEC
+#define SAMPLER_REREAD_MAX_NS (32 * NS_PER_SEC)
 /* Failures of LVM in a row after which writers are told that there is no
  * room, rather than kept waiting. */
 #define SAMPLER_FAILURES_MAX 3
@@ -89,7 +95,11 @@ struct Sampler {
     unsigned failures;          /* of LVM's commands, likewise */
     uint64_t retry_demand_ns;   /* no attempt before these */
     uint64_t retry_ahead_ns;
-    uint64_t reread_ns;
+    bool is_verdict;            /* LVM was asked and had no room: what waits
+                                   may be refused */
+    bool is_held;               /* writers wait for us to ask LVM, or grow */
+    uint64_t reread_ns;         /* no attempt before this */
+    uint64_t reread_delay_ns;
 
     enum quota_reason said_reason;      /* what the log said last */
     enum sampler_trouble said_trouble;
@@ -226,9 +236,11 @@ sampler_growth_collect(Sampler *sampler, bool wait)
         sampler->is_short = growth->outcome == GROWTH_SHORT ||
             (growth->outcome == GROWTH_FAILED &&
              sampler->failures >= SAMPLER_FAILURES_MAX);
-        sampler->retry_demand_ns = now_ns + SAMPLER_RETRY_NS;
-        sampler->retry_ahead_ns =
-            now_ns + MIN(SAMPLER_RETRY_NS << shift, SAMPLER_RETRY_MAX_NS);
+        sampler->retry_demand_ns = now_ns + MIN(SAMPLER_RETRY_NS << shift,
+                                                SAMPLER_RETRY_DEMAND_MAX_NS);
+        sampler->retry_ahead_ns = now_ns + MIN(SAMPLER_RETRY_NS << shift,
+                                               SAMPLER_RETRY_AHEAD_MAX_NS);
+        sampler->is_verdict = true;
     }
     if (growth->outcome == GROWTH_GONE || growth->is_ledger_lost)
         sampler->reread_ns = 0;
@@ -262,7 +274,10 @@ sampler_reread(Sampler *sampler, bool spoilt)
 
     if (!sampler->may_lock)
         return;
-    sampler->reread_ns = quota_clock_ns() + NS_PER_SEC;
+    sampler->reread_delay_ns = CLAMP(sampler->reread_delay_ns * 2,
+                                     SAMPLER_REREAD_MIN_NS,
+                                     SAMPLER_REREAD_MAX_NS);
+    sampler->reread_ns = quota_clock_ns() + sampler->reread_delay_ns;
     sampler_growth_collect(sampler, true);
 
     lock_fd = quota_group_lock(sampler->group);
@@ -361,6 +376,7 @@ sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
         sampler->said_metadata = false;
     }
     sampler->said_trouble = TROUBLE_NONE;
+    sampler->reread_delay_ns = 0;
     *used_bytes = status.used_blocks * sampler->chunk_bytes;
     return true;
 }
@@ -426,13 +442,18 @@ sampler_turn_inner(Sampler *sampler)
     reason = plan.reason;
     if (reason == QUOTA_REASON_NONE && sampler->is_short)
         reason = QUOTA_REASON_GROUP_FULL;
+    sampler->is_held = sampler->growth != NULL;
     if (reason == QUOTA_REASON_GROUP_FULL && sampler->demand_bytes &&
-        now_ns >= sampler->retry_demand_ns) {
-        /* the group's free extents are others' to change: ask before a write
-         * is refused for the want of them */
-        ask_lvm = true;
+        !sampler->is_verdict) {
+        /* The group's free extents are others' to change, so LVM is asked
+         * before a write is refused for the want of them; and the write
+         * waits until LVM may be asked again, since each time costs the
+         * other tenants of the group its lock. */
+        ask_lvm = now_ns >= sampler->retry_demand_ns;
+        sampler->is_held = true;
     }
-    if (sampler->growth || ask_lvm)
+    sampler->is_verdict = false;
+    if (sampler->is_held)
         reason = QUOTA_REASON_NONE;
     quota_sample_publish(sampler->ledger, &sampler->sample, used_bytes,
                          quota_clock_ns(), reason);
@@ -500,6 +521,7 @@ static void *
 sampler_thread(void *opaque)
 {
     Sampler *sampler = opaque;
+    uint64_t last_ns = 0;
 
     while (!atomic_load(&sampler->is_stopping) && !sampler->is_gone) {
         int rung = quota_doorbell_wait(sampler->ledger,
@@ -508,13 +530,16 @@ sampler_thread(void *opaque)
 
         if (atomic_load(&sampler->is_stopping))
             break;
-        if (sampler->growth && rung == 0)
-            g_usleep(SAMPLER_GROWING_PAUSE_US);
+        if (rung == 0 && sampler->is_held)
+            g_usleep(SAMPLER_PAUSE_US);
+        else if (quota_clock_ns() - last_ns < SAMPLER_GAP_US * 1000)
+            g_usleep(SAMPLER_GAP_US);
         if (!sampler_turn(sampler) && !sampler->is_gone) {
             /* no sample, so the ring was not answered and would wake us for
              * ever */
-            g_usleep(SAMPLER_GROWING_PAUSE_US);
+            g_usleep(SAMPLER_PAUSE_US);
         }
+        last_ns = quota_clock_ns();
     }
     sampler_growth_collect(sampler, true);
     if (sampler->is_gone)
