@@ -22,10 +22,11 @@ def bench(image, count, size, depth, *args):
     return finish
 
 
-def within(actual, expected, percent, what):
+def within(actual, expected, percent, what, slack=None):
+    """At most `percent` more, and `slack` less on a machine that is busy."""
     ratio = actual / expected
     print(f'  {what}: {ratio * 100 - 100:+.2f} %')
-    at_least(ratio, 1 - percent / 100, what)
+    at_least(ratio, 1 - (slack or percent) / 100, what)
     at_most(ratio, 1 + percent / 100, what)
 
 
@@ -68,24 +69,24 @@ def test_limit_that_changes_while_requests_wait():
     time.sleep(0.5)
     # At 1000 bytes a second each of these would wait for more than a minute.
     ledger.set(total_bytes_sec=16 * MIB)
-    within(32 * MIB / finish(), 16 * MIB, 30, 'after the change')
+    within(32 * MIB / finish(), 16 * MIB, 3, 'after the change', 50)
 
 
 def test_requests_a_second():
     disk = make_file('disk', 64 * MIB)
     image = quota_on(disk, write_iops_sec=500)
     within(1500 / bench(image, 1500, 4 * KIB, 16, '-w')(), 500, 3,
-           'writes a second')
+           'writes a second', 25)
     # Reads are not limited by it.
-    at_most(bench(image, 1500, 4 * KIB, 16)(), 1, 'seconds for the reads')
+    at_most(bench(image, 1500, 4 * KIB, 16)(), 2, 'seconds for the reads')
 
 
 def test_one_huge_request():
     disk = make_file('disk', 64 * MIB)
     begin = time.monotonic()
     can_write(quota_on(disk, total_bytes_sec=16 * MIB), 'read 0 32M')
-    within(32 * MIB / (time.monotonic() - begin), 16 * MIB, 8,
-           'one request for two seconds')
+    within(32 * MIB / (time.monotonic() - begin), 16 * MIB, 3,
+           'one request for two seconds', 25)
 
 
 def test_zero_writes_and_discards_pay():
@@ -94,49 +95,59 @@ def test_zero_writes_and_discards_pay():
     begin = time.monotonic()
     can_write(image, *['write -z 0 4M', 'write -zu 0 4M', 'discard 0 4M'] * 2,
               'aio_read 0 32M', 'aio_flush')
-    within(24 * MIB / (time.monotonic() - begin), 16 * MIB, 10,
-           'zero writes and discards')
+    within(24 * MIB / (time.monotonic() - begin), 16 * MIB, 3,
+           'zero writes and discards', 30)
 
 
-def test_drain_and_reopen_give_nothing_away():
+def test_a_split_over_many_nodes_shares_one_limit():
+    files = [make_file(f'disk{i}', 16 * MIB) for i in range(8)]
+    ledger = Ledger('acme', total_bytes_sec=16 * MIB)
+    writers = [bench(ledger.quota(f, allocation=False), 64, 64 * KIB, 4, '-w')
+               for f in files]
+    begin = time.monotonic()
+    for finish in writers:
+        finish()
+    within(32 * MIB / (time.monotonic() - begin), 16 * MIB, 10,
+           'eight processes', 40)
+
+
+def test_drains_gain_one_second_and_no_more():
     disk = make_file('disk', 64 * MIB)
     node = {'driver': 'quota', 'node-name': 'quota', 'file': 'file',
             'total-bytes-sec': 8 * MIB}
     daemon = StorageDaemon()
     daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
     daemon.qmp('blockdev-add', **node)
-    finish = bench(daemon.export(), 384, 64 * KIB, 16, '-w')
+    finish = bench(daemon.export(), 640, 64 * KIB, 16, '-w')
     result = []
     reader = threading.Thread(target=lambda: result.append(finish()))
     reader.start()
-    slowest = 0
+    drains = 0
     while reader.is_alive():
-        begin = time.monotonic()
         daemon.qmp('blockdev-reopen', options=[node])
-        slowest = max(slowest, time.monotonic() - begin)
+        drains += 1
         time.sleep(0.02)
     reader.join()
-    # Sixteen requests let go early by the last drain at most.
-    within(24 * MIB / result[0], 8 * MIB, 5, 'under reopening')
-    at_most(slowest, 1, 'seconds that a drain took')
+    print(f'  40 MiB at 8 MiB/s under {drains} drains: {result[0]:.2f} s')
+    at_least(drains, 20, 'drains')
+    at_least(result[0], 3.9, 'seconds')
+    at_most(result[0], 7, 'seconds')
 
 
-def test_deep_queue_of_waiting_requests_ends_at_once_when_drained():
+def test_drain_lets_waiting_requests_go_a_second_ahead():
     disk = make_file('disk', 64 * MIB)
+    node = {'driver': 'quota', 'node-name': 'quota', 'file': 'file',
+            'total-bytes-sec': 4 * MIB}
     daemon = StorageDaemon()
-    daemon.qmp('blockdev-add', driver='quota', node_name='quota',
-               file={'driver': 'file', 'filename': disk},
-               total_bytes_sec=64 * KIB)
+    daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
+    daemon.qmp('blockdev-add', **node)
     start(program('qemu-io'), '--image-opts', daemon.export(),
-          *['-c', 'aio_write -q 0 1M'] * 16, '-c', 'aio_flush')
-    wait_for('waiting requests', lambda: daemon.ask('query-block-quota'))
-    time.sleep(0.3)
+          *['-c', 'aio_write -q 0 512k'] * 6, '-c', 'aio_flush',
+          '-c', 'sleep 20000', stdout=subprocess.DEVNULL)
+    wait_for('a write', lambda: os.stat(disk).st_blocks)
     begin = time.monotonic()
-    daemon.qmp('block-export-del', id='export', mode='hard')
-    wait_for('the end of the export',
-             lambda: not daemon.qmp('query-block-exports'), 5)
-    daemon.qmp('blockdev-del', node_name='quota')
-    at_most(time.monotonic() - begin, 3, 'seconds')
+    daemon.qmp('blockdev-reopen', options=[node])
+    at_most(time.monotonic() - begin, 0.4, 'seconds that the drain took')
 
 
 main()
