@@ -126,4 +126,35 @@ def test_copied_and_mirrored():
     compare(raw('source'), raw('mirror'))
 
 
+def test_iothread_under_growth_and_drains():
+    disk = make_file('disk', 64 * MIB)
+    ledger = Ledger('acme', limit='64M', step='2M', grant='2M', free='1G',
+                    write_iops_sec=400)
+    ledger.serve(disk, slow=20)
+    node = {'driver': 'quota', 'node-name': 'quota', 'file': 'file',
+            'ledger': ledger.path, 'tenant': 'acme'}
+    daemon = StorageDaemon('--object', 'iothread,id=thread')
+    daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
+    daemon.qmp('blockdev-add', **node)
+    nbd = daemon.export(iothread='thread', fixed_iothread=False)
+    chunks = list(range(0, 64 * 16))
+    random.Random(seed + 3).shuffle(chunks)
+    writer = start(program('qemu-io'), '--image-opts', nbd, *[
+        w for i in chunks for w in
+        ('-c', f'aio_write -q -P {1 + i % 250} {i * 64}k 64k')],
+        '-c', 'aio_flush', stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    drains = 0
+    while writer.poll() is None:
+        daemon.qmp('blockdev-reopen', options=[node])
+        daemon.quota()
+        drains += 1
+        time.sleep(0.005)
+    eq(writer.communicate()[0].decode(), '', 'what was said')
+    at_least(drains, 5, 'drains')
+    can_write(nbd, *[f'read -q -P {1 + i % 250} {i * 64}k 64k'
+                     for i in chunks])
+    eq(daemon.quota()['charged-bytes'], 64 * MIB, 'charged-bytes')
+    eq(daemon.quota()['in-flight-bytes'], 0, 'in-flight-bytes')
+
+
 main()

@@ -263,13 +263,13 @@ class StorageDaemon:
                 return info
         raise AssertionError(f'query-block-quota does not know {node}')
 
-    def export(self, node='quota'):
+    def export(self, node='quota', **how):
         """Export a node by NBD; returns what a client opens it with."""
         nbd = path(f'{self.name}.nbd')
         self.qmp('nbd-server-start', addr={'type': 'unix',
                                            'data': {'path': nbd}})
         self.qmp('block-export-add', type='nbd', id='export',
-                 node_name=node, name='disk', writable=True)
+                 node_name=node, name='disk', writable=True, **how)
         return options(driver='nbd', export='disk',
                        server={'type': 'unix', 'path': nbd})
 
