@@ -260,8 +260,10 @@ void coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
         return;
     }
 
-    /* Before the list is left: whoever comes next must not reserve again
-     * what is counted as in flight still. */
+    /*
+     * Before the list is left: whoever comes next must not reserve again
+     * what is counted as in flight still.
+     */
     if (charge->reserved_bytes) {
         quota_bytes_settle(s->ledger, s->slot, charge->reserved_bytes);
         stat64_add(&s->settled_bytes, charge->reserved_bytes);
@@ -305,8 +307,10 @@ void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
         bdrv_make_request_serialising(req, align);
         qemu_co_mutex_lock(&s->lock);
     }
-    /* Before the request is issued: should it fail half way, more has been
-     * forgotten than was given back, which only means paying twice. */
+    /*
+     * Before the request is issued: should it fail half way, more has been
+     * forgotten than was given back, which only means paying twice.
+     */
     quota_map_clear_paid(s, offset / chunk_bytes,
                          DIV_ROUND_UP(offset + bytes, chunk_bytes));
     qemu_co_mutex_unlock(&s->lock);

@@ -60,8 +60,10 @@ typedef struct BDRVQuotaState {
     /* Writes that have chunks to pay for; none of them overlap in chunks. */
     BlockReqList charges;
 
-    /* Protects @sleepers and changes of @is_drained, which may be read without
-     * it; never held over a yield. */
+    /*
+     * Protects @sleepers and changes of @is_drained, which may be read without
+     * it; never held over a yield.
+     */
     QemuMutex sleepers_lock;
     QLIST_HEAD(, QuotaSleeper) sleepers;
     bool is_drained;
