@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The root directory of the lab: Debian 13 with the packages of tests/lab.d/packages,
+# made by mmdebstrap from the host's own mirror and verified with Debian's keys.
+
+SUITE=trixie
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+packages() {
+    sed 's/#.*//' "$LAB_D/packages" | tr -s ' \n' '\n\n' | sort -u | sed '/^$/d'
+}
+
+in_root() {
+    "$LAB_D/in-root" "$@"
+}
+
+# What the lab needs on the host itself; the rest lives in the root directory.
+host_packages() {
+    local missing=''
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
+        die "this host has no apt: the lab needs a Debian 12 or 13 host (a container with --privileged will do)"
+    [ "$(dpkg --print-architecture)" = amd64 ] ||
+        die "the lab runs on amd64 only, this host is $(dpkg --print-architecture)"
+    command -v mmdebstrap >/dev/null || missing="$missing mmdebstrap"
+    command -v flock >/dev/null && command -v unshare >/dev/null &&
+        command -v setpriv >/dev/null || missing="$missing util-linux"
+    command -v mount >/dev/null || missing="$missing mount"
+    [ -e "$KEYRING" ] || missing="$missing debian-archive-keyring"
+    if [ -z "$missing" ]; then
+        return "$UNCHANGED"
+    fi
+    apt-get update
+    # shellcheck disable=SC2086  # a list
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+}
+
+# The sources.list of the root directory.  Where the host's apt knows a mirror of
+# Debian, that one is used; else mmdebstrap's default (no line at all).
+mirror_lines() {
+    apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        sort -u | awk -F'|' -v suite="$SUITE" '
+            $1 == "Debian" && !main { main = $2 }
+            $1 == "Debian-Security" && !security { security = $2 }
+            END {
+                if (!main) exit
+                print "deb " main " " suite " main"
+                print "deb " main " " suite "-updates main"
+                if (security) print "deb " security " " suite "-security main"
+            }'
+}
+
+# The host's way to the network (a proxy, say) holds for the root directory too.
+apt_options() {
+    apt-config dump 2>/dev/null |
+        grep -E '^Acquire::(https?::Proxy|https?::Proxy::[^ ]*|Retries|Check-Valid-Until|Check-Date) ".+";' || true
+}
+
+make_root() {
+    local new=$LAB_CACHE/root.new list=$LAB_CACHE/root.sources options=() line
+    while read -r line; do
+        options+=("--aptopt=${line%;}")
+    done < <(apt_options)
+    for line in doc man locale info lintian; do
+        options+=("--dpkgopt=path-exclude=/usr/share/$line/*")
+    done
+    set --
+    mirror_lines >"$list"
+    if [ -s "$list" ]; then
+        set -- "$list"
+    fi
+    rm -rf --one-file-system "$new"
+    mmdebstrap --variant=minbase --mode=root --keyring="$KEYRING" \
+        --include="$(packages | paste -sd,)" "${options[@]}" "$SUITE" "$new" "$@"
+    mkdir -p "$new"/{quota-lvm,src,build,ccache,installed,stage,image,machines,opt/quota-lvm}
+    rm -rf --one-file-system "$LAB_CACHE/root.old"
+    if [ -d "$LAB_CACHE/root" ]; then
+        mv "$LAB_CACHE/root" "$LAB_CACHE/root.old"
+    fi
+    mv "$new" "$LAB_CACHE/root"
+    rm -rf --one-file-system "$LAB_CACHE/root.old"
+}
