@@ -20,6 +20,9 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_SEC (1000 * NS_PER_MS)
 
+/* A pool is not made to commit more often than this: it writes and flushes,
+ * and its disks are others' too. */
+#define SAMPLER_COMMIT_NS (50 * NS_PER_MS)
 /* Enough for LVM's reports; a host has many tenants. */
 #define SAMPLER_STACK_BYTES (256 * 1024)
 /* Writers whose answer is "wait" ring again at once: pause between samples. */
@@ -31,7 +34,7 @@
 #define SAMPLER_RETRY_NS (250 * NS_PER_MS)
 #define SAMPLER_RETRY_DEMAND_MAX_NS (2 * NS_PER_SEC)
 #define SAMPLER_RETRY_AHEAD_MAX_NS (32 * NS_PER_SEC)
-/* The same for a pool or ledger that is not as it should be. */
+/* And a pool or ledger that is not as it should be looked into again. */
 #define SAMPLER_REREAD_MIN_NS NS_PER_SEC
 #define SAMPLER_REREAD_MAX_NS (32 * NS_PER_SEC)
 /* Failures of LVM in a row after which writers are told that there is no
@@ -98,6 +101,11 @@ struct Sampler {
     bool is_verdict;            /* LVM was asked and had no room: what waits
                                    may be refused */
     bool is_held;               /* writers wait for us to ask LVM, or grow */
+    uint64_t exact_bytes;       /* used bytes after the last commit of ours */
+    uint64_t exact_settled;     /* settled_bytes before it */
+    bool has_exact;
+    uint64_t commit_ns;         /* no commit before this */
+    uint64_t due_ns;            /* a turn put off until then; 0: none */
     uint64_t reread_ns;         /* no attempt before this */
     uint64_t reread_delay_ns;
 
@@ -318,6 +326,7 @@ sampler_reread(Sampler *sampler, bool spoilt)
         sampler->ledger = ledger;
         g_mutex_unlock(&sampler->ledger_lock);
         sampler->demand_bytes = 0;
+        sampler->has_exact = false;
         (void)sigbus_taken();   /* that was the old one */
         sampler_log(sampler, spoilt ? LOG_WARNING : LOG_INFO, spoilt
                     ? "ledger contradicted itself and was made anew: writers "
@@ -329,10 +338,10 @@ sampler_reread(Sampler *sampler, bool spoilt)
     quota_group_unlock(lock_fd);
 }
 
-/* sampler_read_used: the thin pool's used bytes.  False: not known now; then
+/* sampler_read_status: the thin pool's used bytes.  False: not known now; then
  * nothing is published, and writers fail closed when their patience ends. */
 static bool
-sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
+sampler_read_status(Sampler *sampler, bool exact, uint64_t *used_bytes)
 {
     struct thin_status status;
     int ret;
@@ -341,7 +350,8 @@ sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
     if (!sampler->thin_dm_uuid)
         return true;            /* thick volumes only */
 
-    ret = thin_status_read(sampler->thin_dm_uuid, &status);
+    ret = exact ? thin_status_read_exact(sampler->thin_dm_uuid, &status)
+                : thin_status_read(sampler->thin_dm_uuid, &status);
     if (ret == -ENODEV) {
         if (quota_clock_ns() >= sampler->reread_ns)
             sampler_reread(sampler, false);
@@ -378,6 +388,48 @@ sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
     sampler->said_trouble = TROUBLE_NONE;
     sampler->reread_delay_ns = 0;
     *used_bytes = status.used_blocks * sampler->chunk_bytes;
+    return true;
+}
+
+/*
+ * sampler_read_used: the used bytes of which the rest can be handed out.
+ *
+ * Chunks that a discard freed leave the kernel's count at once, but it can hand
+ * them out only after its next commit, up to a second later; a write that is
+ * admitted meanwhile would get ENOSPC from the pool itself.  So a count that is
+ * lower than the last exact one and the writes since add up to, is not believed
+ * before a commit of ours.  Without discards and over-counts it never is, and
+ * sampling writes nothing.
+ *
+ * False: there is no sample now.
+ */
+static bool
+sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
+{
+    uint64_t settled = sampler->sample.settled_bytes;
+    uint64_t now_ns;
+
+    sampler->due_ns = 0;
+    if (!sampler_read_status(sampler, false, used_bytes))
+        return false;
+    if (!sampler->thin_dm_uuid ||
+        (sampler->has_exact &&
+         *used_bytes >= sampler->exact_bytes &&
+         *used_bytes - sampler->exact_bytes >=
+         settled - sampler->exact_settled))
+        return true;
+
+    now_ns = quota_clock_ns();
+    if (now_ns < sampler->commit_ns) {
+        sampler->due_ns = sampler->commit_ns;
+        return false;
+    }
+    sampler->commit_ns = now_ns + SAMPLER_COMMIT_NS;
+    if (!sampler_read_status(sampler, true, used_bytes))
+        return false;
+    sampler->exact_bytes = *used_bytes;
+    sampler->exact_settled = settled;
+    sampler->has_exact = true;
     return true;
 }
 
@@ -524,17 +576,22 @@ sampler_thread(void *opaque)
     uint64_t last_ns = 0;
 
     while (!atomic_load(&sampler->is_stopping) && !sampler->is_gone) {
-        int rung = quota_doorbell_wait(sampler->ledger,
-                                       sampler->sample.doorbell,
-                                       sampler->interval_ns);
+        uint64_t now_ns = quota_clock_ns();
+        uint64_t timeout_ns = sampler->interval_ns;
+        int rung;
 
+        if (sampler->due_ns)
+            timeout_ns = sampler->due_ns > now_ns
+                ? MIN(timeout_ns, sampler->due_ns - now_ns) : 0;
+        rung = quota_doorbell_wait(sampler->ledger, sampler->sample.doorbell,
+                                   timeout_ns);
         if (atomic_load(&sampler->is_stopping))
             break;
         if (rung == 0 && sampler->is_held)
             g_usleep(SAMPLER_PAUSE_US);
         else if (quota_clock_ns() - last_ns < SAMPLER_GAP_US * 1000)
             g_usleep(SAMPLER_GAP_US);
-        if (!sampler_turn(sampler) && !sampler->is_gone) {
+        if (!sampler_turn(sampler) && !sampler->is_gone && !sampler->due_ns) {
             /* no sample, so the ring was not answered and would wake us for
              * ever */
             g_usleep(SAMPLER_PAUSE_US);

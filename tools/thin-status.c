@@ -3,7 +3,7 @@
  * thin-status.c: read a thin pool's status from device-mapper.
  *
  * Never through lvs, whose data_percent is rounded.  Owns no state beside
- * libdevmapper's open control device, and never blocks on the pool's disks.
+ * libdevmapper's open control device.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -72,8 +72,8 @@ thin_status_parse(const char *params, struct thin_status *status)
     return 0;
 }
 
-int
-thin_status_read(const char *dm_uuid, struct thin_status *status)
+static int
+thin_status_ask(const char *dm_uuid, bool commit, struct thin_status *status)
 {
     struct dm_task *task = dm_task_create(DM_DEVICE_STATUS);
     struct dm_info info;
@@ -86,12 +86,8 @@ thin_status_read(const char *dm_uuid, struct thin_status *status)
     if (!dm_task_set_uuid(task, dm_uuid))
         goto out;
 
-    /* Without this a status commits the pool's metadata first, that is, it
-     * writes and waits.  The count needs no commit: it is the committed count
-     * plus what was allocated since (sm_disk_get_nr_free in the kernel), and
-     * blocks that were freed since stay in it until the commit, so it never
-     * says too little. */
-    if (!dm_task_no_flush(task))
+    /* Unless told otherwise, a status has the pool commit. */
+    if (!commit && !dm_task_no_flush(task))
         goto out;
 
     if (!dm_task_run(task)) {
@@ -113,4 +109,16 @@ thin_status_read(const char *dm_uuid, struct thin_status *status)
  out:
     dm_task_destroy(task);
     return ret;
+}
+
+int
+thin_status_read(const char *dm_uuid, struct thin_status *status)
+{
+    return thin_status_ask(dm_uuid, false, status);
+}
+
+int
+thin_status_read_exact(const char *dm_uuid, struct thin_status *status)
+{
+    return thin_status_ask(dm_uuid, true, status);
 }

@@ -26,8 +26,17 @@ void thin_status_init(void);
  * status of a thin pool; -EIO: the pool has failed. */
 int thin_status_parse(const char *params, struct thin_status *status);
 
-/* thin_status_read: of the device with this device-mapper UUID.  -ENODEV: no
- * such device, e.g. the pool is not active; else as thin_status_parse. */
+/*
+ * thin_status_read: of the device with this device-mapper UUID.  -ENODEV: no
+ * such device, e.g. the pool is not active; else as thin_status_parse.
+ *
+ * The count has what was allocated until now, and no longer what was freed (by
+ * a discard), although freed blocks are handed out again only after the pool's
+ * next commit, up to a second later.  thin_status_read_exact has the pool
+ * commit first, so that all that it does not count can be handed out; that
+ * writes to the pool's metadata device and waits.
+ */
 int thin_status_read(const char *dm_uuid, struct thin_status *status);
+int thin_status_read_exact(const char *dm_uuid, struct thin_status *status);
 
 #endif

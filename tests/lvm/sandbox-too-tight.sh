@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The unit's sandbox keeps LVM from working, or a restart takes the ledgers from
+# the guests that have them mapped.
+. "$(dirname "$0")/tenant.sh"
+requires_command systemctl
+systemctl cat quota-lvmd >/dev/null 2>&1 || skip "needs quota-lvmd.service"
+
+said() {
+    journalctl -q -b -u quota-lvmd --no-pager -o cat
+}
+service_pid() {
+    systemctl show -P MainPID quota-lvmd
+}
+
+cleanup_fn systemctl stop quota-lvmd
+build_writer
+fresh_vg labvg
+make_tenant labvg acme $((256 * MIB)) $((32 * MIB))
+systemctl restart quota-lvmd || fail "does not start: $(said | tail -n 5)"
+eq "$(systemctl show -P StatusText quota-lvmd)" "1 tenant" "status"
+eq "$(stat -c '%a %U' /run/quota-lvm/labvg/acme)" "600 root" "mode of the ledger"
+
+done=$(write_blocks labvg acme 65536 0 1200) || fail "no growth: $done; $(said | tail -n 5)"
+echo "under the unit: $done"
+inode=$(stat -c %i /run/quota-lvm/labvg/acme)
+pid=$(service_pid)
+kill -KILL "$pid"
+wait_for 20 "the restart" bash -c "pid=\$(systemctl show -P MainPID quota-lvmd); [ \$pid != 0 ] && [ \$pid != $pid ]"
+done=$(write_blocks labvg acme 65536 1200 1200) || fail "not after a restart: $done; $(said | tail -n 5)"
+echo "after kill -9: $done"
+eq "$(stat -c %i /run/quota-lvm/labvg/acme)" "$inode" "the ledger's inode after kill -9"
+systemctl restart quota-lvmd
+eq "$(stat -c %i /run/quota-lvm/labvg/acme)" "$inode" "the ledger's inode after a restart"
+systemctl reload quota-lvmd
+quota-lvm check acme
+eq "$(said | grep -ciE 'denied|not permitted|read-only|failed' || true)" 0 "complaints in the journal"
