@@ -138,7 +138,7 @@ virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
      * from running, but without the thin pool nothing can be accounted. */
     if (!virStorageBackendQuotaLVMSetActive(tenant, true) &&
         virStorageBackendQuotaLVMGetPoolUsed(tenant->group, thinPool->name,
-                                             thinPool->chunkSize, &used) < 0) {
+                                             thinPool->chunkSize, &used, NULL) < 0) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("cannot activate thin pool '%1$s' of volume group '%2$s': see what lvchange --activate y says"),
                        thinPool->name, tenant->group);
@@ -270,6 +270,7 @@ virStorageBackend virStorageBackendQuotaLVM = {
     .startPool = virStorageBackendQuotaLVMStartPool,
     .buildPool = virStorageBackendQuotaLVMBuildPool,
     .refreshPool = virStorageBackendQuotaLVMRefreshPool,
+    .refreshPoolSizes = virStorageBackendQuotaLVMRefreshPoolSizes,
     .stopPool = virStorageBackendQuotaLVMStopPool,
     .deletePool = virStorageBackendQuotaLVMDeletePool,
     .buildVolFrom = virStorageBackendQuotaLVMBuildVolFrom,

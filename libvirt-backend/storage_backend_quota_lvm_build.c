@@ -188,6 +188,23 @@ virStorageBackendQuotaLVMBuildGroup(virStoragePoolDef *def,
 }
 
 
+/**
+ * virStorageBackendQuotaLVMGetMetadataSize:
+ * @limit: limit of a tenant in bytes
+ * @chunk: bytes of a chunk of its thin pool
+ *
+ * Returns the bytes of metadata that a thin pool needs to reach its limit.
+ */
+unsigned long long
+virStorageBackendQuotaLVMGetMetadataSize(unsigned long long limit,
+                                         unsigned long long chunk)
+{
+    unsigned long long size = limit / chunk * THIN_METADATA_PER_CHUNK;
+
+    return MIN(MAX(size, THIN_METADATA_MIN), THIN_METADATA_MAX);
+}
+
+
 /* Sizes of a new thin pool, all in bytes */
 typedef struct _virStorageBackendQuotaLVMThinSizes virStorageBackendQuotaLVMThinSizes;
 struct _virStorageBackendQuotaLVMThinSizes {
@@ -226,8 +243,8 @@ virStorageBackendQuotaLVMGetThinSizes(const struct quota_limits *limits,
     while (limits->limit_bytes / sizes->chunk > THIN_METADATA_MAX / THIN_METADATA_PER_CHUNK)
         sizes->chunk *= 2;
 
-    sizes->metadata = limits->limit_bytes / sizes->chunk * THIN_METADATA_PER_CHUNK;
-    sizes->metadata = MAX(sizes->metadata, THIN_METADATA_MIN);
+    sizes->metadata = virStorageBackendQuotaLVMGetMetadataSize(limits->limit_bytes,
+                                                               sizes->chunk);
     sizes->metadata = VIR_ROUND_UP(sizes->metadata, extent);
     return 0;
 }

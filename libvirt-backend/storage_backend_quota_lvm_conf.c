@@ -228,7 +228,7 @@ virStoragePoolDefQuotaLVMNamespaceFormat(virBuffer *buf,
     size_t i;
 
     if (def->hasCurrent)
-        limits = &def->current;
+        limits = &def->current.limits;
     else if (!def->hasDefined)
         return 0;
 
@@ -273,22 +273,32 @@ virStorageBackendQuotaLVMGetLimits(virStoragePoolDef *def)
 /**
  * virStorageBackendQuotaLVMSetCurrent:
  * @def: pool definition
- * @limits: what the tags say
+ * @state: what LVM says of the tenant
  *
  * From now on the definition shows what is enforced, wherever that was
  * changed, so that whoever edits it starts from the truth.
  */
 void
 virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
-                                    const struct quota_limits *limits)
+                                    const struct quota_state *state)
 {
     virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
 
     if (!nsdef)
         nsdef = def->namespaceData = g_new0(virStoragePoolQuotaLVMDef, 1);
 
-    nsdef->current = *limits;
+    nsdef->current = *state;
     nsdef->hasCurrent = true;
+}
+
+
+/* What was set last, NULL if nothing was */
+const struct quota_state *
+virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def)
+{
+    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+
+    return nsdef && nsdef->hasCurrent ? &nsdef->current : NULL;
 }
 
 

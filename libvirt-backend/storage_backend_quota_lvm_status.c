@@ -75,6 +75,7 @@ virStorageBackendQuotaLVMGetStatus(const char *group,
  * @lv: a thin pool
  * @chunkSize: bytes of its chunks
  * @used: bytes of its data that are mapped
+ * @size: bytes of its data, may be NULL
  *
  * Returns 0, or -1 without an error if the thin pool is not active or failed.
  */
@@ -82,12 +83,14 @@ int
 virStorageBackendQuotaLVMGetPoolUsed(const char *group,
                                      const char *lv,
                                      unsigned long long chunkSize,
-                                     unsigned long long *used)
+                                     unsigned long long *used,
+                                     unsigned long long *size)
 {
     g_autofree char *status = NULL;
     g_auto(GStrv) fields = NULL;
     g_auto(GStrv) data = NULL;
     unsigned long long chunks;
+    unsigned long long total;
 
     /* LVM puts the target under a layer of its own; a pool that never had a
      * volume may be without. */
@@ -107,12 +110,15 @@ virStorageBackendQuotaLVMGetPoolUsed(const char *group,
 
     data = g_strsplit(fields[2], "/", 2);
     if (g_strv_length(data) != 2 ||
-        virStrToLong_ullp(data[0], NULL, 10, &chunks) < 0) {
+        virStrToLong_ullp(data[0], NULL, 10, &chunks) < 0 ||
+        virStrToLong_ullp(data[1], NULL, 10, &total) < 0) {
         VIR_WARN("cannot parse status '%s' of thin pool %s/%s", status, group, lv);
         return -1;
     }
 
     *used = chunks * chunkSize;
+    if (size)
+        *size = total * chunkSize;
     return 0;
 }
 

@@ -112,6 +112,38 @@ virStorageBackendQuotaLVMAddTagChanges(virCommand *cmd,
 }
 
 
+/* A higher limit needs more metadata than the thin pool was built with.  Where
+ * the group has no room for it the new limit counts all the same: the metadata
+ * is full later than now in any case. */
+static void
+virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *tenant)
+{
+    virStorageBackendQuotaLVMReport *report = &tenant->report;
+    virStorageBackendQuotaLVMLV *thinPool = report->thinPool;
+    unsigned long long needed;
+    g_autoptr(virCommand) cmd = NULL;
+    g_autofree char *errors = NULL;
+    int status = 0;
+
+    needed = virStorageBackendQuotaLVMGetMetadataSize(report->state.limits.limit_bytes,
+                                                      thinPool->chunkSize);
+    if (thinPool->metadataSize >= needed)
+        return;
+
+    cmd = virStorageBackendQuotaLVMCommand("lvextend");
+    virCommandAddArg(cmd, "--poolmetadatasize");
+    virCommandAddArgFormat(cmd, "%llub", needed);
+    virCommandAddArgFormat(cmd, "%s/%s", tenant->group, thinPool->name);
+    virCommandSetErrorBuffer(cmd, &errors);
+
+    if (virCommandRun(cmd, &status) < 0 || status != 0) {
+        VIR_WARN("cannot extend the metadata of thin pool %s/%s to %llu bytes for its new limit: %s",
+                 tenant->group, thinPool->name, needed, NULLSTR(errors));
+        virResetLastError();
+    }
+}
+
+
 /**
  * virStorageBackendQuotaLVMTenantDefine:
  * @tenant: tenant, read, with a thin pool
@@ -175,11 +207,13 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
         g_free(report->definition);
         report->definition = g_steal_pointer(&digest);
         report->state.limits = limits;
+
+        virStorageBackendQuotaLVMTenantGrowMetadata(tenant);
     }
 
-    virStorageBackendQuotaLVMSetCurrent(def, &report->state.limits);
+    virStorageBackendQuotaLVMSetCurrent(def, &report->state);
     if (newDef)
-        virStorageBackendQuotaLVMSetCurrent(newDef, &report->state.limits);
+        virStorageBackendQuotaLVMSetCurrent(newDef, &report->state);
     return 0;
 }
 
@@ -200,7 +234,7 @@ virStorageBackendQuotaLVMTenantFirstSample(virStorageBackendQuotaLVMTenant *tena
 
     quota_sample_begin(tenant->ledger, &sample);
     if (virStorageBackendQuotaLVMGetPoolUsed(tenant->group, thinPool->name,
-                                             thinPool->chunkSize, &used) < 0)
+                                             thinPool->chunkSize, &used, NULL) < 0)
         return;
     quota_sample_publish(tenant->ledger, &sample, used, quota_clock_ns(),
                          QUOTA_REASON_NONE);
@@ -280,11 +314,48 @@ virStorageBackendQuotaLVMTenantPublish(virStorageBackendQuotaLVMTenant *tenant,
     /* While the thin pool is not active nobody can tell: all of the grant */
     if (virStorageBackendQuotaLVMGetPoolUsed(tenant->group, report->thinPool->name,
                                              report->thinPool->chunkSize,
-                                             &used) < 0)
+                                             &used, NULL) < 0)
         used = report->state.grant_bytes;
 
+    virStorageBackendQuotaLVMSetCurrent(def, &report->state);
     virStorageBackendQuotaLVMUpdateSizes(def, &report->state, used);
     return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMRefreshPoolSizes:
+ * @pool: active pool
+ *
+ * Brings the pool's sizes to what device-mapper says now, for every look at
+ * them: used bytes and the grant change all the time, without LVM or libvirt
+ * taking part.  Nothing is locked and no command is run.
+ */
+void
+virStorageBackendQuotaLVMRefreshPoolSizes(virStoragePoolObj *pool)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    const struct quota_state *current = virStorageBackendQuotaLVMGetCurrent(def);
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    struct quota_state state;
+    unsigned long long used;
+    unsigned long long grant;
+    unsigned long long grown;
+
+    if (!current ||
+        quota_name_format_lv(def->source.tenant, QUOTA_THIN_POOL_VOLUME, name) < 0 ||
+        virStorageBackendQuotaLVMGetPoolUsed(def->source.name, name,
+                                             current->chunk_bytes,
+                                             &used, &grant) < 0)
+        return;
+
+    /* What the grant has grown by came out of the group */
+    state = *current;
+    grown = grant > state.grant_bytes ? grant - state.grant_bytes : 0;
+    state.group_free_bytes -= MIN(grown, state.group_free_bytes);
+    state.grant_bytes = grant;
+
+    virStorageBackendQuotaLVMUpdateSizes(def, &state, used);
 }
 
 

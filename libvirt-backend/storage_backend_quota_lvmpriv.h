@@ -14,6 +14,7 @@
 #include "storage_backend.h"
 #include "storage_conf.h"
 #include "vircommand.h"
+#include "virjson.h"
 
 #define VIR_STORAGE_POOL_QUOTA_LVM_URI \
     "http://libvirt.org/schemas/storagepool/quota-lvm/1.0"
@@ -26,7 +27,7 @@ struct _virStoragePoolQuotaLVMDef {
     struct quota_limits defined;    /* as parsed, never changed */
 
     bool hasCurrent;
-    struct quota_limits current;    /* as the tags had it at the last look */
+    struct quota_state current;     /* as LVM had it at the last look */
 };
 
 extern virXMLNamespace virStoragePoolQuotaLVMXMLNamespace;
@@ -36,9 +37,12 @@ virStorageBackendQuotaLVMGetLimits(virStoragePoolDef *def);
 
 void
 virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
-                                    const struct quota_limits *limits);
+                                    const struct quota_state *state);
 
-/* storage_backend_quota_lvm_report.c: what LVM says */
+const struct quota_state *
+virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def);
+
+/* storage_backend_quota_lvm_lvm.c: asking LVM */
 
 typedef struct _virStorageBackendQuotaLVMGroup virStorageBackendQuotaLVMGroup;
 struct _virStorageBackendQuotaLVMGroup {
@@ -54,6 +58,50 @@ struct _virStorageBackendQuotaLVMDevice {
     unsigned long long nlvs;        /* of the whole group */
     unsigned long long npvs;
 };
+
+virCommand *
+virStorageBackendQuotaLVMCommand(const char *program);
+
+virCommand *
+virStorageBackendQuotaLVMReportCommand(const char *program,
+                                       const char *fields);
+
+int
+virStorageBackendQuotaLVMRunReport(virCommand *cmd,
+                                   const char *group,
+                                   char **output);
+
+virJSONValue *
+virStorageBackendQuotaLVMReportRows(virJSONValue *json,
+                                    const char *kind);
+
+int
+virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
+                                   const char *field,
+                                   unsigned long long *value);
+
+int
+virStorageBackendQuotaLVMGetString(virJSONValue *row,
+                                   const char *field,
+                                   char **value);
+
+int
+virStorageBackendQuotaLVMReadGroup(const char *group,
+                                   virStorageBackendQuotaLVMGroup *info);
+
+int
+virStorageBackendQuotaLVMReadDevices(virStorageBackendQuotaLVMDevice **devices,
+                                     size_t *ndevices);
+
+void
+virStorageBackendQuotaLVMFreeDevices(virStorageBackendQuotaLVMDevice *devices,
+                                     size_t ndevices);
+
+char *
+virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec,
+                                         unsigned int flags);
+
+/* storage_backend_quota_lvm_report.c: what LVM says of a tenant */
 
 typedef struct _virStorageBackendQuotaLVMLV virStorageBackendQuotaLVMLV;
 struct _virStorageBackendQuotaLVMLV {
@@ -80,9 +128,6 @@ struct _virStorageBackendQuotaLVMReport {
     char *definition;                       /* digest last applied, may be NULL */
 };
 
-virCommand *
-virStorageBackendQuotaLVMCommand(const char *program);
-
 int
 virStorageBackendQuotaLVMParseReport(const char *json,
                                      const char *tenant,
@@ -100,29 +145,14 @@ virStorageBackendQuotaLVMLV *
 virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
                                     const char *volume);
 
-int
-virStorageBackendQuotaLVMReadGroup(const char *group,
-                                   virStorageBackendQuotaLVMGroup *info);
-
-int
-virStorageBackendQuotaLVMReadDevices(virStorageBackendQuotaLVMDevice **devices,
-                                     size_t *ndevices);
-
-void
-virStorageBackendQuotaLVMFreeDevices(virStorageBackendQuotaLVMDevice *devices,
-                                     size_t ndevices);
-
-char *
-virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec,
-                                         unsigned int flags);
-
 /* storage_backend_quota_lvm_status.c: what device-mapper says */
 
 int
 virStorageBackendQuotaLVMGetPoolUsed(const char *group,
                                      const char *lv,
                                      unsigned long long chunkSize,
-                                     unsigned long long *used);
+                                     unsigned long long *used,
+                                     unsigned long long *size);
 
 unsigned long long
 virStorageBackendQuotaLVMGetThinMapped(const char *group,
@@ -178,7 +208,14 @@ virStorageBackendQuotaLVMUpdateSizes(virStoragePoolDef *def,
                                      const struct quota_state *state,
                                      unsigned long long used);
 
+void
+virStorageBackendQuotaLVMRefreshPoolSizes(virStoragePoolObj *pool);
+
 /* storage_backend_quota_lvm_build.c: from a device to a tenant's thin pool */
+
+unsigned long long
+virStorageBackendQuotaLVMGetMetadataSize(unsigned long long limit,
+                                         unsigned long long chunk);
 
 int
 virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
