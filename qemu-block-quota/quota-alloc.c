@@ -217,7 +217,7 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
     int ret;
 
     charge->is_listed = false;
-    charge->needs_fua = false;
+    charge->needs_flush = false;
     charge->reserved_bytes = 0;
 
     if (!s->opts.allocation || !bytes || quota_map_is_paid(s, offset, bytes)) {
@@ -238,26 +238,35 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
                                       &needed)
                    : quota_bytes_reserve(s->ledger, s->slot, needed);
     if (ret < 0) {
-        quota_co_settle(bs, charge, false);
-        return -ENOSPC;
+        return quota_co_settle(bs, charge, -ENOSPC, false);
     }
     if (needed) {
         charge->reserved_bytes = needed;
-        charge->needs_fua = !quota_is_private(s) &&
-                            !(quota_bottom_bs(bs)->open_flags &
-                              BDRV_O_NOCACHE);
+        charge->needs_flush = !quota_is_private(s) &&
+                              !(quota_bottom_bs(bs)->open_flags &
+                                BDRV_O_NOCACHE);
         quota_report_admitted(bs, needed);
     }
     return 0;
 }
 
-void coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
-                                  bool is_paid)
+int coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
+                                 int ret, bool is_paid)
 {
     BDRVQuotaState *s = bs->opaque;
 
     if (!charge->is_listed) {
-        return;
+        return ret;
+    }
+
+    /*
+     * What is settled must be in the next sample, so it must have left the
+     * host's page cache.  BDRV_REQ_FUA would not do: where it is emulated by
+     * a flush, that comes before the write itself is noted, and is left out
+     * if there was none since the last flush.
+     */
+    if (ret >= 0 && charge->needs_flush) {
+        ret = bdrv_co_flush(bs->file->bs);
     }
 
     /*
@@ -270,11 +279,12 @@ void coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
     }
 
     qemu_co_mutex_lock(&s->lock);
-    if (is_paid) {
+    if (ret >= 0 && is_paid) {
         quota_map_set_paid(s, charge->paid_first, charge->paid_end);
     }
     reqlist_remove_req(&charge->req);
     qemu_co_mutex_unlock(&s->lock);
+    return ret;
 }
 
 void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,

@@ -53,8 +53,8 @@ int quota_check_child(BlockDriverState *bs, const QuotaOptions *opts,
 
     /*
      * Through the host's page cache, space is taken when the cache is written
-     * back; BDRV_REQ_FUA makes that happen before a new chunk is settled.
-     * cache=unsafe throws it away.
+     * back; a flush makes that happen before a new chunk is settled, and with
+     * cache=unsafe there is none.
      */
     for (p = bs->file->bs; p; p = bdrv_primary_bs(p)) {
         if (p->open_flags & BDRV_O_NO_FLUSH &&

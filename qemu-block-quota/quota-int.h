@@ -138,24 +138,25 @@ typedef struct QuotaCharge {
     int64_t paid_end;
     uint64_t reserved_bytes;
     bool is_listed;
-    bool needs_fua;             /* space is taken when data reaches the disk */
+    bool needs_flush;           /* space is taken when the cache is written */
 } QuotaCharge;
 
 /*
  * quota_co_charge: ask for the new space of a write, and wait for the answer
- * if @may_wait.  0: issue the write, with BDRV_REQ_FUA if @charge->needs_fua,
- * then call quota_co_settle; -ENOSPC: there is no room, or none yet.
+ * if @may_wait.  0: issue the write, then call quota_co_settle; -ENOSPC: there
+ * is no room, or none yet.
  */
 int coroutine_fn GRAPH_RDLOCK
 quota_co_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
                 bool may_wait, QuotaCharge *charge);
 
 /*
- * quota_co_settle: the write has finished.  @is_paid: it succeeded, and its
- * chunks are allocated now.
+ * quota_co_settle: the write has finished with @ret.  @is_paid: if that is
+ * success, its chunks are allocated now.  Returns what the write comes to.
  */
-void coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
-                                  bool is_paid);
+int coroutine_fn GRAPH_RDLOCK
+quota_co_settle(BlockDriverState *bs, QuotaCharge *charge, int ret,
+                bool is_paid);
 
 /*
  * quota_co_forget: call before chunks may be given back: keeps writes to them

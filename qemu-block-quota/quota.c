@@ -106,13 +106,9 @@ quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
     if (ret < 0) {
         return ret;
     }
-    if (charge.needs_fua) {
-        flags |= BDRV_REQ_FUA;
-    }
     ret = bdrv_co_pwritev_part(bs->file, offset, bytes, qiov, qiov_offset,
                                flags);
-    quota_co_settle(bs, &charge, ret >= 0);
-    return ret;
+    return quota_co_settle(bs, &charge, ret, true);
 }
 
 static int coroutine_fn GRAPH_RDLOCK
@@ -139,12 +135,8 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
         return may_unmap ? quota_co_zero_in_place(bs, offset, bytes, flags)
                          : ret;
     }
-    if (charge.needs_fua) {
-        flags |= BDRV_REQ_FUA;
-    }
     ret = bdrv_co_pwrite_zeroes(bs->file, offset, bytes, flags);
-    quota_co_settle(bs, &charge, ret >= 0 && !may_unmap);
-    return ret;
+    return quota_co_settle(bs, &charge, ret, !may_unmap);
 }
 
 static int coroutine_fn GRAPH_RDLOCK
@@ -189,20 +181,15 @@ quota_co_copy_range_to(BlockDriverState *bs, BdrvChild *src,
     QuotaCharge charge;
     int ret;
 
+    quota_co_pay(bs, bytes, true);
+
     ret = quota_co_charge(bs, dst_offset, bytes, true, &charge);
     if (ret < 0) {
         return ret;
     }
-    if (charge.needs_fua) {
-        /* There is no copy with FUA: let the caller read and write. */
-        ret = -ENOTSUP;
-    } else {
-        quota_co_pay(bs, bytes, true);
-        ret = bdrv_co_copy_range_to(src, src_offset, bs->file, dst_offset,
-                                    bytes, read_flags, write_flags);
-    }
-    quota_co_settle(bs, &charge, ret >= 0);
-    return ret;
+    ret = bdrv_co_copy_range_to(src, src_offset, bs->file, dst_offset, bytes,
+                                read_flags, write_flags);
+    return quota_co_settle(bs, &charge, ret, true);
 }
 
 static int coroutine_fn GRAPH_RDLOCK quota_co_flush(BlockDriverState *bs)
