@@ -11,7 +11,7 @@
 #include <config.h>
 
 #include "storage_backend_quota_lvm.h"
-#include "storage_backend_quota_lvmpriv.h"
+#include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
 #include "viralloc.h"
 #include "virerror.h"

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-#include "storage_backend_quota_lvmpriv.h"
+#include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
 #include "viralloc.h"
 #include "virerror.h"

@@ -10,7 +10,7 @@
 
 #include <config.h>
 
-#include "storage_backend_quota_lvmpriv.h"
+#include "storage_backend_quota_lvm_internal.h"
 #include "viralloc.h"
 #include "virerror.h"
 #include "virlog.h"

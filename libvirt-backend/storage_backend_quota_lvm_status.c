@@ -12,7 +12,7 @@
 
 #include <libdevmapper.h>
 
-#include "storage_backend_quota_lvmpriv.h"
+#include "storage_backend_quota_lvm_internal.h"
 #include "virlog.h"
 #include "virstring.h"
 

@@ -12,7 +12,7 @@
 #include "testutils.h"
 
 #include "storage/storage_backend_quota_lvm.h"
-#include "storage/storage_backend_quota_lvmpriv.h"
+#include "storage/storage_backend_quota_lvm_internal.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * storage_backend_quota_lvm_internal.h: what the files of the quota-lvm backend
+ * share among each other
+ *
+ * LVM's tags are the truth about limits, LVM's metadata about volumes,
+ * device-mapper's status about used bytes; nothing here keeps a copy for
+ * longer than one verb of the storage driver takes.
+ */
+
+#pragma once
+
+#include "quota-ledger.h"
+#include "storage_backend.h"
+#include "storage_conf.h"
+#include "vircommand.h"
+#include "virjson.h"
+
+#define VIR_STORAGE_POOL_QUOTA_LVM_URI \
+    "http://libvirt.org/schemas/storagepool/quota-lvm/1.0"
+
+/* storage_backend_quota_lvm_conf.c: the definition's own namespace */
+
+typedef struct _virStoragePoolQuotaLVMDef virStoragePoolQuotaLVMDef;
+struct _virStoragePoolQuotaLVMDef {
+    bool hasDefined;
+    struct quota_limits defined;    /* as parsed, never changed */
+
+    bool hasCurrent;
+    struct quota_state current;     /* as LVM had it at the last look */
+};
+
+extern virXMLNamespace virStoragePoolQuotaLVMXMLNamespace;
+
+const struct quota_limits *
+virStorageBackendQuotaLVMGetLimits(virStoragePoolDef *def);
+
+void
+virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
+                                    const struct quota_state *state);
+
+const struct quota_state *
+virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def);
+
+/* storage_backend_quota_lvm_lvm.c: asking LVM */
+
+typedef struct _virStorageBackendQuotaLVMGroup virStorageBackendQuotaLVMGroup;
+struct _virStorageBackendQuotaLVMGroup {
+    bool exists;
+    unsigned long long extentSize;
+    unsigned long long freeSize;
+};
+
+typedef struct _virStorageBackendQuotaLVMDevice virStorageBackendQuotaLVMDevice;
+struct _virStorageBackendQuotaLVMDevice {
+    char *path;
+    char *group;                    /* NULL: in no volume group */
+    unsigned long long nlvs;        /* of the whole group */
+    unsigned long long npvs;
+};
+
+virCommand *
+virStorageBackendQuotaLVMCommand(const char *program);
+
+virCommand *
+virStorageBackendQuotaLVMReportCommand(const char *program,
+                                       const char *fields);
+
+int
+virStorageBackendQuotaLVMRunReport(virCommand *cmd,
+                                   const char *group,
+                                   char **output);
+
+virJSONValue *
+virStorageBackendQuotaLVMReportRows(virJSONValue *json,
+                                    const char *kind);
+
+int
+virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
+                                   const char *field,
+                                   unsigned long long *value);
+
+int
+virStorageBackendQuotaLVMGetString(virJSONValue *row,
+                                   const char *field,
+                                   char **value);
+
+int
+virStorageBackendQuotaLVMReadGroup(const char *group,
+                                   virStorageBackendQuotaLVMGroup *info);
+
+int
+virStorageBackendQuotaLVMReadDevices(virStorageBackendQuotaLVMDevice **devices,
+                                     size_t *ndevices);
+
+void
+virStorageBackendQuotaLVMFreeDevices(virStorageBackendQuotaLVMDevice *devices,
+                                     size_t ndevices);
+
+char *
+virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec,
+                                         unsigned int flags);
+
+/* storage_backend_quota_lvm_report.c: what LVM says of a tenant */
+
+typedef struct _virStorageBackendQuotaLVMLV virStorageBackendQuotaLVMLV;
+struct _virStorageBackendQuotaLVMLV {
+    char *name;                     /* <tenant>.<volume> */
+    const char *volume;             /* points into name; NULL: tagged, but not
+                                       named as a volume of the tenant */
+    char *uuid;
+    char *segtype;
+    char *tags;
+    unsigned long long size;
+    unsigned long long chunkSize;
+    unsigned long long metadataSize;
+    bool active;
+    bool open;
+};
+
+typedef struct _virStorageBackendQuotaLVMReport virStorageBackendQuotaLVMReport;
+struct _virStorageBackendQuotaLVMReport {
+    virStorageBackendQuotaLVMGroup group;
+    virStorageBackendQuotaLVMLV *lvs;
+    size_t nlvs;
+    virStorageBackendQuotaLVMLV *thinPool;  /* points into lvs, may be NULL */
+    struct quota_state state;               /* all of lvs, charged */
+    char *definition;                       /* digest last applied, may be NULL */
+};
+
+int
+virStorageBackendQuotaLVMParseReport(const char *json,
+                                     const char *tenant,
+                                     virStorageBackendQuotaLVMReport *report);
+
+int
+virStorageBackendQuotaLVMReadReport(const char *group,
+                                    const char *tenant,
+                                    virStorageBackendQuotaLVMReport *report);
+
+void
+virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report);
+
+virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
+                                    const char *volume);
+
+/* storage_backend_quota_lvm_status.c: what device-mapper says */
+
+int
+virStorageBackendQuotaLVMGetPoolUsed(const char *group,
+                                     const char *lv,
+                                     unsigned long long chunkSize,
+                                     unsigned long long *used,
+                                     unsigned long long *size);
+
+unsigned long long
+virStorageBackendQuotaLVMGetThinMapped(const char *group,
+                                       const char *lv);
+
+/* storage_backend_quota_lvm_tenant.c: a tenant under its group's lock */
+
+typedef struct _virStorageBackendQuotaLVMTenant virStorageBackendQuotaLVMTenant;
+struct _virStorageBackendQuotaLVMTenant {
+    const char *group;              /* both belong to the pool's definition */
+    const char *name;
+    int lock;                       /* of the group, -1: not held */
+    struct quota_ledger *ledger;    /* NULL until something was published */
+    virStorageBackendQuotaLVMReport report;
+};
+
+virStorageBackendQuotaLVMTenant *
+virStorageBackendQuotaLVMTenantLock(virStoragePoolDef *def);
+
+void
+virStorageBackendQuotaLVMTenantFree(virStorageBackendQuotaLVMTenant *tenant);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStorageBackendQuotaLVMTenant,
+                              virStorageBackendQuotaLVMTenantFree);
+
+int
+virStorageBackendQuotaLVMTenantRead(virStorageBackendQuotaLVMTenant *tenant);
+
+int
+virStorageBackendQuotaLVMTenantRequirePool(virStorageBackendQuotaLVMTenant *tenant,
+                                           virStoragePoolDef *def);
+
+int
+virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
+                                      virStoragePoolDef *def,
+                                      virStoragePoolDef *newDef);
+
+int
+virStorageBackendQuotaLVMTenantPublish(virStorageBackendQuotaLVMTenant *tenant,
+                                       virStoragePoolDef *def);
+
+int
+virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
+                                      const char *volume,
+                                      unsigned long long bytes);
+
+void
+virStorageBackendQuotaLVMTenantDischarge(virStorageBackendQuotaLVMTenant *tenant,
+                                         unsigned long long bytes);
+
+void
+virStorageBackendQuotaLVMUpdateSizes(virStoragePoolDef *def,
+                                     const struct quota_state *state,
+                                     unsigned long long used);
+
+void
+virStorageBackendQuotaLVMRefreshPoolSizes(virStoragePoolObj *pool);
+
+/* storage_backend_quota_lvm_build.c: from a device to a tenant's thin pool */
+
+unsigned long long
+virStorageBackendQuotaLVMGetMetadataSize(unsigned long long limit,
+                                         unsigned long long chunk);
+
+int
+virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
+                                   unsigned int flags);
+
+/* storage_backend_quota_lvm_vol.c: volumes */
+
+virStorageVolDef *
+virStorageBackendQuotaLVMVolNew(virStoragePoolDef *def,
+                                virStorageBackendQuotaLVMLV *lv);
+
+int
+virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol);
+
+int
+virStorageBackendQuotaLVMRefreshVol(virStoragePoolObj *pool,
+                                    virStorageVolDef *vol);
+
+int
+virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   unsigned int flags);
+
+int
+virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   unsigned long long capacity,
+                                   unsigned int flags);
+
+int
+virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
+                                      virStorageVolDef *vol,
+                                      virStorageVolDef *inputvol,
+                                      unsigned int flags);
+
+int
+virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
+                                 virStorageVolDef *vol,
+                                 unsigned int algorithm,
+                                 unsigned int flags);
