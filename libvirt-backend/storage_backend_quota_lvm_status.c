@@ -15,12 +15,17 @@
 #include "storage_backend_quota_lvm_internal.h"
 #include "virlog.h"
 #include "virstring.h"
+#include "virthread.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_status");
 
 #define SECTOR_SIZE 512ULL
+
+/* libdevmapper keeps its descriptor of the control device and the size of its
+ * buffers in static variables, and pools are looked at by many threads */
+static virMutex virStorageBackendQuotaLVMStatusLock = VIR_MUTEX_INITIALIZER;
 
 
 /* The status line of the only target of a device, if that is a @type; NULL
@@ -40,6 +45,7 @@ virStorageBackendQuotaLVMGetStatus(const char *group,
     uint64_t length;
     char *target = NULL;
     char *params = NULL;
+    VIR_LOCK_GUARD lock = virLockGuardLock(&virStorageBackendQuotaLVMStatusLock);
 
     if (!(pool = dm_pool_create("quota-lvm", 256)) ||
         !(name = dm_build_dm_name(pool, group, lv, layer)) ||
