@@ -10,7 +10,7 @@ requires_command quota-lvmd quota-lvm lvs dmsetup jq cc
 MIB=$((1 << 20))
 DAEMON=
 DAEMON_LOG=$TEST_TMP/quota-lvmd.log
-WRITER=$TEST_TMP/ledger-writer
+WRITER=/run/lab-ledger-writer
 
 # make_tenant GROUP TENANT LIMIT STEP: bytes; the thin volume is TENANT.root.
 make_tenant() {
@@ -49,11 +49,14 @@ stop_daemon() {
 cleanup_fn rm -rf /run/quota-lvm/labvg /run/quota-lvm/lab-vg
 cleanup_fn stop_daemon
 
+# Compiled once in a machine, which is made anew when the sources change.
 build_writer() {
     local top
+    [ ! -x "$WRITER" ] || return 0
     top=$(dirname "${BASH_SOURCE[0]}")/../..
-    cc -O1 -D_GNU_SOURCE -I"$top/common" -o "$WRITER" \
+    cc -O1 -D_GNU_SOURCE -I"$top/common" -o "$WRITER.new" \
         "$top/tests/tools/ledger-writer.c" "$top"/common/*.c
+    mv "$WRITER.new" "$WRITER"
 }
 
 # write_blocks GROUP TENANT BLOCK-BYTES FIRST COUNT [PATIENCE]
