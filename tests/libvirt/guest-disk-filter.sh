@@ -13,26 +13,27 @@ qmp() {
     virsh -q qemu-monitor-command "$GUEST" "{\"execute\":\"$1\"}" | jq -c .return
 }
 
-# below NODE: the node that NODE's file or filtered child leads to.
-below() {
-    qmp x-debug-query-block-graph | jq -r --arg name "$1" '
-        (.nodes | map({key: .name, value: .id}) | from_entries) as $ids
-        | (.nodes | map({key: "\(.id)", value: .name}) | from_entries) as $names
-        | .edges[] | select(.parent == $ids[$name]) | $names["\(.child)"]'
+# look: keep what QEMU says of its filters and of its block graph.
+look() {
+    qmp query-block-quota >"$TEST_TMP/quota"
+    qmp x-debug-query-block-graph >"$TEST_TMP/graph"
 }
 
-# above NODE: names of what uses NODE, devices in their drive= form.
-above() {
-    qmp x-debug-query-block-graph | jq -r --arg name "$1" '
-        (.nodes | map({key: .name, value: .id}) | from_entries) as $ids
-        | (.nodes | map({key: "\(.id)", value: .type + ":" + .name}) | from_entries) as $names
-        | .edges[] | select(.child == $ids[$name]) | $names["\(.parent)"]'
+# below NODE: the nodes that NODE uses; above NODE: what uses it, by type and name.
+below() { graph "$1" parent child .name; }
+above() { graph "$1" child parent '.type + ":" + .name'; }
+graph() {
+    jq -r --arg name "$1" --arg from "$2" --arg to "$3" "
+        (.nodes | map({key: (.id | tostring), value: ($4)}) | from_entries) as \$names
+        | (.nodes[] | select(.name == \$name and .type == \"block-driver\") | .id) as \$id
+        | .edges[] | select(.[\$from] == \$id) | \$names[.[\$to] | tostring]" \
+        "$TEST_TMP/graph"
 }
 
 # quota_node VOLUME KEY: one value of query-block-quota.
 quota_node() {
-    qmp query-block-quota | jq -r --arg volume "$1" --arg key "$2" \
-        '.[] | select(.volume == $volume) | .[$key]'
+    jq -r --arg volume "$1" --arg key "$2" \
+        '.[] | select(.volume == $volume) | .[$key]' "$TEST_TMP/quota"
 }
 
 # check_disk VOLUME ALLOCATION TOP: the storage of VOLUME is used by its filter and
@@ -53,6 +54,7 @@ check_disk() {
 }
 
 check_guest() {
+    look
     check_disk thin true quota
     check_disk thick false quota
     check_disk cow true format
@@ -133,11 +135,22 @@ $(disk_xml cow qcow2 vdc virtio)
 XML
 virsh -q define "$TEST_TMP/guest.xml"
 cleanup_fn virsh -q undefine "$GUEST"
+
+# Without the ledger no start, and it says what to do.  quota-lvmd would bring it
+# back by itself.
+systemctl stop quota-lvmd
+cleanup_fn systemctl start quota-lvmd
+rm /run/quota-lvm/vg0/acme
+expect_fail "storage pool 'acme' has no ledger '/run/quota-lvm/vg0/acme': start or refresh the pool, or start quota-lvmd" \
+    virsh start --paused "$GUEST"
+virsh -q pool-refresh acme
+systemctl start quota-lvmd
+
 virsh -q start --paused "$GUEST"
 cleanup_fn virsh -q destroy "$GUEST"
 
 check_guest
-eq "$(qmp query-block-quota | jq length)" 4 "filters"
+filters_are 4 || fail "not 4 filters"
 at_least "$(ledgers_open)" 4 "descriptors of the ledger that QEMU holds"
 matches "$(virsh domblkinfo "$GUEST" vda)" 'Capacity: +536870912' "domblkinfo"
 matches "$(virsh domstats --block "$GUEST")" 'block\.0\.capacity=536870912' "domstats"
@@ -149,12 +162,14 @@ matches "$(virsh domblkinfo "$GUEST" vdb)" 'Capacity: +67108864' \
 
 # Reopened for writing, which QEMU refuses if libvirt forgot what it had said.
 virsh -q blockcommit "$GUEST" vdd --active --pivot --wait
+look
 check_disk base true quota
 
 # Plugged in and out, nothing stays behind.
 before=$(ledgers_open)
 disk_xml plugged raw sda scsi >"$TEST_TMP/plugged.xml"
 virsh -q attach-device "$GUEST" "$TEST_TMP/plugged.xml" --live
+look
 check_disk plugged true quota
 virsh -q detach-device "$GUEST" "$TEST_TMP/plugged.xml" --live
 wait_for 20 "the filter to go with its disk" filters_are 4
@@ -166,18 +181,9 @@ cdrom_xml() { # SOURCE
 }
 cdrom_xml "<source pool='acme' volume='plugged'/>"
 virsh -q update-device "$GUEST" "$TEST_TMP/cdrom.xml" --live
+look
 check_disk plugged true quota
 cdrom_xml ""
 virsh -q update-device "$GUEST" "$TEST_TMP/cdrom.xml" --live
 wait_for 20 "the filter to go with its medium" filters_are 4
 wait_for 20 "the ledger to go with its medium" ledgers_are "$before"
-
-# Without the ledger no start, and it says what to do.
-virsh -q destroy "$GUEST"
-mv /run/quota-lvm/vg0/acme "$TEST_TMP/ledger"
-expect_fail "storage pool 'acme' has no ledger '/run/quota-lvm/vg0/acme': start or refresh the pool, or start quota-lvmd" \
-    virsh start --paused "$GUEST"
-virsh -q pool-refresh acme
-virsh -q start --paused "$GUEST"
-check_guest
-check_disk base true quota
