@@ -55,7 +55,7 @@ apt_options() {
 }
 
 make_root() {
-    local new=$LAB_CACHE/root.new list=$LAB_CACHE/root.sources options=() line
+    local new=$LAB_CACHE/root.new list=$LAB_CACHE/root.list options=() line
     while read -r line; do
         options+=("--aptopt=${line%;}")
     done < <(apt_options)
