@@ -45,13 +45,13 @@ content() { head -c 64M "$disk" | sha256sum; }
 pool_define acme vg0 "$(limit 1 GiB)" "<device path='$disk'/>"
 mkfs.ext4 -qF "$disk"
 sum=$(content)
-expect_fail "$disk.*ext4|ext4.*$disk" virsh pool-build acme
+expect_fail "device '$disk'.*forced overwrite is necessary" virsh pool-build acme
 eq "$(content)" "$sum" "what the file system holds"
 wipefs -qa "$disk"
 parted -s "$disk" mklabel gpt mkpart data 1MiB 100MiB
 udevadm settle
 sum=$(content)
-expect_fail "$disk" virsh pool-build acme
+expect_fail "device '$disk'.*forced overwrite is necessary" virsh pool-build acme
 eq "$(content)" "$sum" "what the partition table holds"
 parted -s "$disk" rm 1
 wipefs -qaf "$disk"
@@ -71,7 +71,7 @@ virsh -q pool-start acme >/dev/null
 cleanup_fn virsh -q pool-destroy acme
 mkfs.ext4 -qF "$other"
 pool_define two vg1 "$(limit 1 GiB)" "<device path='$other'/>"
-expect_fail "$other" virsh pool-build two
+expect_fail "device '$other'.*forced overwrite is necessary" virsh pool-build two
 virsh -q pool-build --overwrite two >/dev/null
 eq "$(vgs --noheadings -o vg_name | xargs)" "vg0 vg1" "groups after overwriting a file system"
 virsh -q pool-delete two >/dev/null
