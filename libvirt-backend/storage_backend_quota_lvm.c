@@ -102,7 +102,7 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
         return true;
 
     virCommandSetErrorBuffer(cmd, &errors);
-    if (virCommandRun(cmd, &status) < 0) {
+    if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, &status) < 0) {
         virResetLastError();
         return false;
     }
@@ -246,7 +246,7 @@ virStorageBackendQuotaLVMDeletePool(virStoragePoolObj *pool,
 
         virCommandAddArg(cmd, "--force");
         virCommandAddArgFormat(cmd, "%s/%s", tenant->group, report->thinPool->name);
-        if (virCommandRun(cmd, NULL) < 0)
+        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
             return -1;
     }
 

@@ -57,7 +57,8 @@ virStorageBackendQuotaLVMIsSameDevice(const char *a,
 /* Empties a device of file systems, partition tables and volume groups without
  * volumes, for VIR_STORAGE_POOL_BUILD_OVERWRITE. */
 static int
-virStorageBackendQuotaLVMClearDevice(const char *path,
+virStorageBackendQuotaLVMClearDevice(virStorageBackendQuotaLVMTenant *tenant,
+                                     const char *path,
                                      const virStorageBackendQuotaLVMDevice *pv)
 {
     g_autoptr(virCommand) wipefs = NULL;
@@ -74,7 +75,7 @@ virStorageBackendQuotaLVMClearDevice(const char *path,
 
         vgremove = virStorageBackendQuotaLVMCommand(VGREMOVE);
         virCommandAddArg(vgremove, pv->group);
-        if (virCommandRun(vgremove, NULL) < 0)
+        if (virStorageBackendQuotaLVMTenantRun(tenant, vgremove, NULL) < 0)
             return -1;
     }
 
@@ -84,26 +85,26 @@ virStorageBackendQuotaLVMClearDevice(const char *path,
 }
 
 
-/* Makes sure that @path may become a part of @group.  Sets @needed to false if
- * it is one already. */
+/* Makes sure that @path may become a part of the tenant's group.  Sets @needed
+ * to false if it is one already. */
 static int
-virStorageBackendQuotaLVMPrepareDevice(const char *path,
-                                       const char *group,
+virStorageBackendQuotaLVMPrepareDevice(virStorageBackendQuotaLVMTenant *tenant,
+                                       const char *path,
                                        const virStorageBackendQuotaLVMDevice *pv,
                                        bool overwrite,
                                        bool *needed)
 {
-    *needed = !(pv && STREQ_NULLABLE(pv->group, group));
+    *needed = !(pv && STREQ_NULLABLE(pv->group, tenant->group));
     if (!*needed)
         return 0;
 
     if (overwrite)
-        return virStorageBackendQuotaLVMClearDevice(path, pv);
+        return virStorageBackendQuotaLVMClearDevice(tenant, path, pv);
 
     if (pv && pv->group) {
         virReportError(VIR_ERR_OPERATION_INVALID,
                        _("device '%1$s' belongs to volume group '%2$s', not to '%3$s': name another device, or free it with vgreduce or vgremove"),
-                       path, pv->group, group);
+                       path, pv->group, tenant->group);
         return -1;
     }
 
@@ -121,11 +122,12 @@ virStorageBackendQuotaLVMPrepareDevice(const char *path,
 
 
 static int
-virStorageBackendQuotaLVMBuildGroup(virStoragePoolDef *def,
+virStorageBackendQuotaLVMBuildGroup(virStorageBackendQuotaLVMTenant *tenant,
+                                    virStoragePoolDef *def,
                                     virStorageBackendQuotaLVMGroup *info,
                                     bool overwrite)
 {
-    const char *group = def->source.name;
+    const char *group = tenant->group;
     virStorageBackendQuotaLVMDevice *pvs = NULL;
     size_t npvs = 0;
     g_autoptr(virCommand) cmd = NULL;
@@ -163,7 +165,7 @@ virStorageBackendQuotaLVMBuildGroup(virStoragePoolDef *def,
                 pv = &pvs[j];
         }
 
-        if (virStorageBackendQuotaLVMPrepareDevice(path, group, pv, overwrite,
+        if (virStorageBackendQuotaLVMPrepareDevice(tenant, path, pv, overwrite,
                                                    &needed) < 0)
             goto cleanup;
 
@@ -175,7 +177,7 @@ virStorageBackendQuotaLVMBuildGroup(virStoragePoolDef *def,
 
     /* vgcreate and vgextend make devices into physical volumes by themselves */
     if (nadded > 0) {
-        if (virCommandRun(cmd, NULL) < 0 ||
+        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0 ||
             virStorageBackendQuotaLVMReadGroup(group, info) < 0)
             goto cleanup;
     }
@@ -322,7 +324,7 @@ virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
     virStorageBackendQuotaLVMAddLimitTags(cmd, limits);
     virCommandAddArgList(cmd, "--yes", tenant->group, NULL);
 
-    return virCommandRun(cmd, NULL);
+    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
 }
 
 
@@ -350,7 +352,7 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
                             VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, -1);
 
     if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
-        virStorageBackendQuotaLVMBuildGroup(def, &info,
+        virStorageBackendQuotaLVMBuildGroup(tenant, def, &info,
                                             flags & VIR_STORAGE_POOL_BUILD_OVERWRITE) < 0 ||
         virStorageBackendQuotaLVMTenantRead(tenant) < 0)
         return -1;

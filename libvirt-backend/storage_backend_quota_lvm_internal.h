@@ -179,6 +179,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStorageBackendQuotaLVMTenant,
                               virStorageBackendQuotaLVMTenantFree);
 
 int
+virStorageBackendQuotaLVMTenantRun(virStorageBackendQuotaLVMTenant *tenant,
+                                   virCommand *cmd,
+                                   int *status);
+
+int
 virStorageBackendQuotaLVMTenantRead(virStorageBackendQuotaLVMTenant *tenant);
 
 int

@@ -25,11 +25,12 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_lvm");
  * virStorageBackendQuotaLVMCommand:
  * @program: an LVM command
  *
- * All LVM commands of the backend begin here.  With monitoring on, dmeventd
- * would extend thin pools by its own rule: only a tenant's limit may do that.
- * Thin pools are to fail writes when they are full, not to queue them without
- * end; lvcreate 2.03.31 refuses --errorwhenfull beside --type thin-pool, but
- * takes the default from here.
+ * All LVM commands of the backend begin here, and those that change a group run
+ * in virStorageBackendQuotaLVMTenantRun.  With monitoring on, dmeventd would
+ * extend thin pools by its own rule: only a tenant's limit may do that.  Thin
+ * pools are to fail writes when they are full, not to queue them without end;
+ * lvcreate 2.03.31 refuses --errorwhenfull beside --type thin-pool, but takes
+ * the default from here.
  */
 virCommand *
 virStorageBackendQuotaLVMCommand(const char *program)

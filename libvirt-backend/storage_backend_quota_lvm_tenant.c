@@ -10,7 +10,9 @@
 
 #include <config.h>
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "storage_backend_quota_lvm_internal.h"
 #include "viralloc.h"
@@ -61,6 +63,38 @@ virStorageBackendQuotaLVMTenantFree(virStorageBackendQuotaLVMTenant *tenant)
     if (tenant->lock >= 0)
         quota_group_unlock(tenant->lock);
     g_free(tenant);
+}
+
+
+/**
+ * virStorageBackendQuotaLVMTenantRun:
+ * @tenant: tenant, locked
+ * @cmd: an LVM command that changes the group
+ * @status: as of virCommandRun
+ *
+ * The command gets the lock as its standard input.  A lock that flock(2) gave
+ * lasts as long as anybody has it open: should libvirtd be killed while the
+ * command runs, nobody measures the group before it has ended.  LVM closes
+ * every inherited descriptor but the first three.
+ */
+int
+virStorageBackendQuotaLVMTenantRun(virStorageBackendQuotaLVMTenant *tenant,
+                                   virCommand *cmd,
+                                   int *status)
+{
+    int lock = fcntl(tenant->lock, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (lock < 0) {
+        virReportSystemError(errno,
+                             _("cannot pass on the lock of volume group '%1$s'"),
+                             tenant->group);
+        return -1;
+    }
+
+    /* virCommandRun closes it */
+    virCommandSetInputFD(cmd, lock);
+
+    return virCommandRun(cmd, status);
 }
 
 
@@ -136,7 +170,7 @@ virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *ten
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group, thinPool->name);
     virCommandSetErrorBuffer(cmd, &errors);
 
-    if (virCommandRun(cmd, &status) < 0 || status != 0) {
+    if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, &status) < 0 || status != 0) {
         VIR_WARN("cannot extend the metadata of thin pool %s/%s to %llu bytes for its new limit: %s",
                  tenant->group, thinPool->name, needed, NULLSTR(errors));
         virResetLastError();
@@ -197,7 +231,7 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
         virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_DEFINITION, digest);
         virCommandAddArgFormat(cmd, "%s/%s", tenant->group, report->thinPool->name);
 
-        if (virCommandRun(cmd, NULL) < 0)
+        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
             return -1;
 
         VIR_INFO("tenant '%s' of volume group '%s' has a new limit of %llu bytes",

@@ -140,7 +140,7 @@ virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
     virCommandAddArg(cmd, "--force");
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group, name);
 
-    return virCommandRun(cmd, NULL);
+    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
 }
 
 
@@ -172,7 +172,7 @@ virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
         virCommandAddArg(cmd, tenant->group);
     }
 
-    return virCommandRun(cmd, NULL);
+    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
 }
 
 
@@ -359,7 +359,7 @@ virStorageBackendQuotaLVMResizeLV(virStorageBackendQuotaLVMTenant *tenant,
     virCommandAddArgFormat(cmd, "%llub", bytes);
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group, lv->name);
 
-    return virCommandRun(cmd, NULL);
+    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
 }
 
 
