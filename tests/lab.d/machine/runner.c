@@ -88,6 +88,25 @@ static int open_port(void)
     return fd;
 }
 
+/*
+ * Has the other side hung up, and nobody come in its place?  One that comes at
+ * once is seen late: what it sends can be here before the kernel has even been
+ * told that the last one went.
+ */
+static bool has_hung_up(void)
+{
+    for (int ms = 0; ms < 2000; ms += 10) {
+        struct pollfd pfd = { port, 0, 0 };
+
+        poll(&pfd, 1, 0);
+        if (!(pfd.revents & POLLHUP)) {
+            return false;
+        }
+        usleep(10 * 1000);
+    }
+    return true;
+}
+
 /* Returns false when the other side has hung up. */
 static bool port_transfer(void *data, size_t length, bool writing)
 {
@@ -108,7 +127,7 @@ static bool port_transfer(void *data, size_t length, bool writing)
             struct pollfd pfd = { port, writing ? POLLOUT : POLLIN, 0 };
 
             poll(&pfd, 1, 1000);
-            if (!(pfd.revents & POLLHUP)) {
+            if (!(pfd.revents & POLLHUP) || !has_hung_up()) {
                 continue;
             }
         }
@@ -356,9 +375,8 @@ int main(void)
         }
         if (fds[0].revents & POLLIN) {
             receive();
-        } else if (fds[0].revents & POLLHUP) {
+        } else if ((fds[0].revents & POLLHUP) && has_hung_up()) {
             end_job();
-            usleep(20 * 1000);  /* until somebody comes again */
         }
         if (fds[2].revents) {
             forward(&job.out, 'O');
