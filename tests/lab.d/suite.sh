@@ -157,7 +157,7 @@ run_suite() {
                 "/machines/$SUITE_MACHINE/runner.sock" /quota-lvm/tests/lab.d/machine/tidy 2>&1); then
                 [ -z "$left" ] || echo "    left behind: $left"
             else
-                echo "    could not tidy up, taking a new machine: $left"
+                echo "    could not tidy up (status $?), taking a new machine: $left"
                 machine_remove "$SUITE_MACHINE"
                 SUITE_MACHINE=
             fi
