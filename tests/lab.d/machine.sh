@@ -7,6 +7,14 @@
 # machine_start after machine_power_cut finds what had been written.
 
 SCRATCH_BYTES=$((8 << 30))
+
+# Without KVM a second of the kernel's start is ten: no self tests of its
+# cryptography, no security modules (systemd would compile a BPF program for
+# one of them), nothing to calibrate or to mitigate.
+MACHINE_CMDLINE="console=ttyS0 quiet loglevel=4 panic=-1 systemd.unit=lab.target \
+systemd.show_status=0 lsm=capability audit=0 mitigations=off nokaslr \
+no_timer_check random.trust_cpu=on cryptomgr.notests \
+initcall_blacklist=jent_mod_init,crypto_kdf108_init,init_encrypted,init_kprobe_trace"
 declare -A MACHINE_PID=()
 
 # Does this host's KVM run the lab's kernel?  A device node proves nothing: there
@@ -50,7 +58,7 @@ machine_start() {
         -accel "$accel" -cpu "$cpu" -smp "${LAB_CPUS:-2}" -m "$memory" \
         -nodefaults -no-user-config -no-reboot -display none -nic none \
         -kernel /image/vmlinux -initrd /image/initrd \
-        -append "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr audit=0 apparmor=0 selinux=0 no_timer_check random.trust_cpu=on systemd.unit=lab.target systemd.show_status=0" \
+        -append "$MACHINE_CMDLINE" \
         -serial "file:/machines/$name/console.log" \
         -drive if=none,id=root,file=/image/base.img,format=raw,snapshot=on,cache=unsafe \
         -device virtio-blk-pci,drive=root \

@@ -10,12 +10,12 @@ machine_exec "$m" --no-stdin sh -e -c '
     lvcreate -qq -y -L 64m -n keep labvg
     echo "written before" >/dev/labvg/keep
     sync
-    touch /root/forgotten'
+    touch /var/forgotten'
 machine_power_cut "$m"
 
 machine_start "$m"
 said=$(machine_exec "$m" --no-stdin sh -e -c '
     vgchange -qq -ay labvg
     head -n 1 /dev/labvg/keep
-    [ ! -e /root/forgotten ]')
+    [ ! -e /var/forgotten ]')
 eq "$said" "written before" "what the disk kept"
