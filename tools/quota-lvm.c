@@ -159,7 +159,7 @@ command_list(int argc, char **argv)
     for (guint i = 0; i < tenants->len; i++)
         survey_tenant(g_ptr_array_index(tenants, i), &reports[i]);
     text = is_json ? report_list_json(reports, tenants->len)
-                           : report_list_text(reports, tenants->len);
+                   : report_list_text(reports, tenants->len);
     g_print("%s", text);
     return EXIT_SUCCESS;
 }
