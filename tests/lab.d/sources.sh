@@ -24,7 +24,7 @@ name=$1 want=$2 series=${2%.*}
 
 # A package list of its own, so that the root directory stays as it is.
 mkdir -p /tmp/apt/lists/partial
-cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+{ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } |
     sed -n 's/^deb /deb-src /p' | sort -u >/tmp/apt/sources.list
 cat >/tmp/apt/conf <<CONF
 Dir::Etc::SourceList "/tmp/apt/sources.list";
