@@ -3,11 +3,15 @@
 # that builds, then what tests/lab.d/tests lists, there, in a lab machine, or on
 # the host.  A test passes with status 0 and skips with 77 and a reason as its
 # last line; anything else, and running out of time, is a failure.
+#
+# Without KVM a machine keeps one processor busy, so two workers, each with a
+# machine of its own, take tests from one queue.  What measures time runs after
+# them, alone.
 
-PASSED=0
-FAILED=0
-SKIPPED=0
+SUITE_DIR=              # queues and results; shared by the workers
+SUITE_WORKERS=()
 SUITE_MACHINE=
+SUITE_TEST=
 
 # report NAME RESULT SECONDS TEXT
 report() {
@@ -22,15 +26,16 @@ report() {
     fi
     [ ! -t 1 ] || printf '\r\033[K'
     printf '%s%-4s%s %5s s  %-34s %s\n' "$colour" "$2" "$plain" "$3" "$1" "$4"
-    case $2 in
-    ok) PASSED=$((PASSED + 1)) ;;
-    FAIL) FAILED=$((FAILED + 1)) ;;
-    skip) SKIPPED=$((SKIPPED + 1)) ;;
-    esac
+    echo "$2" >>"$SUITE_DIR/results"
+}
+
+# results ok|FAIL|skip: how many there were.
+results() {
+    grep -cx -- "$1" "$SUITE_DIR/results" || true
 }
 
 running() {
-    [ ! -t 1 ] || printf '...          %-34s %s' "$1" "$2"
+    [ ! -t 1 ] || printf '\r\033[K...          %-34s %s' "$1" "$2"
 }
 
 # quick_suite PATTERN: each of meson's tests counts as one of ours.
@@ -75,25 +80,25 @@ suite_machine() {
         SUITE_MACHINE=
     fi
     if [ -z "$SUITE_MACHINE" ]; then
-        SUITE_MACHINE=suite-$$
+        SUITE_MACHINE=suite-$BASHPID
         machine_start "$SUITE_MACHINE"
     fi
 }
 
-# run_test WHERE SECONDS PATH: its output goes to standard output.
+# run_test WHERE SECONDS PATH: becomes the test; its output goes to standard output.
 run_test() {
     local where=$1 limit=$2 path=$3
     case $where in
     chroot)
-        in_root env LAB_WHERE=chroot timeout -k 10 "$limit" "/quota-lvm/$path"
+        exec "$LAB_D/in-root" env LAB_WHERE=chroot timeout -k 10 "$limit" "/quota-lvm/$path"
         ;;
     machine)
-        timeout -k 10 $((limit + 200)) "$LAB_D/in-root" /quota-lvm/tests/lab.d/attach \
+        exec timeout -k 10 $((limit + 200)) "$LAB_D/in-root" /quota-lvm/tests/lab.d/attach \
             --no-stdin --env LAB_WHERE=machine "/machines/$SUITE_MACHINE/runner.sock" \
             timeout -k 10 "$limit" "/quota-lvm/$path"
         ;;
     host)
-        LAB_WHERE=host timeout -k 10 "$limit" "$LAB_TOP/$path"
+        LAB_WHERE=host exec timeout -k 10 "$limit" "$LAB_TOP/$path"
         ;;
     *)
         echo "tests/lab.d/tests: where is \"$where\"? (chroot, machine, host)"
@@ -102,35 +107,36 @@ run_test() {
     esac
 }
 
-# run_suite PATTERN
-run_suite() {
-    local pattern=$1 where limit path hazard name log status start left
-    mkdir -p "$LAB_CACHE/log/tests"
-    rm -f "$LAB_CACHE"/log/tests/*.log
-    echo
+# take FILE: its first line, which is then gone from it.
+take() {
+    local line
+    {
+        flock 8
+        IFS= read -r line <"$1" || return 1
+        sed -i 1d "$1"
+    } 8>"$1.lock"
+    printf '%s\n' "$line"
+}
 
-    # The machine boots while the others run.
-    if sed 's/#.*//' "$LAB_D/tests" | awk -v p="$pattern" \
-        '$1 == "machine" && index($3, p) { found = 1 } END { exit !found }'; then
-        suite_machine
+# run_listed WHERE SECONDS PATH HAZARD: run and report a line of tests/lab.d/tests.
+run_listed() {
+    local where=${1%-alone} limit=$2 path=$3 hazard=$4 name log status=0 start left
+    name=${path#tests/}
+    name=${name%.sh}
+    log=$LAB_CACHE/log/tests/${name//\//-}.log
+    running "$name" "$hazard"
+    if [ ! -x "$LAB_TOP/$path" ]; then
+        report "$name" FAIL 0 "$path is not there, or not executable"
+        return 0
     fi
-    quick_suite "$pattern"
-
-    while read -r where limit path hazard <&3; do
-        case $where in '' | '#'*) continue ;; esac
-        case $path in *"$pattern"*) ;; *) continue ;; esac
-        name=${path#tests/}
-        name=${name%.sh}
-        log=$LAB_CACHE/log/tests/${name//\//-}.log
-        running "$name" "$hazard"
-        if [ ! -x "$LAB_TOP/$path" ]; then
-            report "$name" FAIL 0 "$path is not there, or not executable"
-            continue
-        fi
-        [ "$where" != machine ] || suite_machine
-        start=$SECONDS
-        status=0
-        run_test "$where" "$limit" "$path" >"$log" 2>&1 </dev/null || status=$?
+    [ "$where" != machine ] || suite_machine
+    start=$SECONDS
+    run_test "$where" "$limit" "$path" >"$log" 2>&1 </dev/null &
+    SUITE_TEST=$!
+    wait "$SUITE_TEST" || status=$?
+    SUITE_TEST=
+    {
+        flock 8
         case $status in
         0)
             report "$name" ok $((SECONDS - start)) "$hazard"
@@ -148,30 +154,103 @@ run_suite() {
             echo "    the whole output: $log"
             ;;
         esac
-        if [ "$where" = machine ]; then
-            if ! machine_alive "$SUITE_MACHINE"; then
-                machine_complain "$SUITE_MACHINE"
-                machine_remove "$SUITE_MACHINE"
-                SUITE_MACHINE=
-            elif left=$(timeout 120 "$LAB_D/in-root" /quota-lvm/tests/lab.d/attach --no-stdin \
-                "/machines/$SUITE_MACHINE/runner.sock" /quota-lvm/tests/lab.d/machine/tidy 2>&1); then
-                [ -z "$left" ] || echo "    left behind: $left"
-            else
-                echo "    could not tidy up (status $?), taking a new machine: $left"
-                machine_remove "$SUITE_MACHINE"
-                SUITE_MACHINE=
-            fi
-        fi
-    done 3<"$LAB_D/tests"
+    } 8>"$SUITE_DIR/output.lock"
+
+    if [ "$where" != machine ]; then
+        return 0
+    fi
+    if ! machine_alive "$SUITE_MACHINE"; then
+        machine_complain "$SUITE_MACHINE"
+        machine_remove "$SUITE_MACHINE"
+        SUITE_MACHINE=
+    elif left=$(timeout 120 "$LAB_D/in-root" /quota-lvm/tests/lab.d/attach --no-stdin \
+        "/machines/$SUITE_MACHINE/runner.sock" /quota-lvm/tests/lab.d/machine/tidy 2>&1); then
+        [ -z "$left" ] || echo "    left behind by $name: $left"
+    else
+        echo "    could not tidy up after $name (status $?), taking a new machine: $left"
+        machine_remove "$SUITE_MACHINE"
+        SUITE_MACHINE=
+    fi
+}
+
+# suite_worker NUMBER: takes tests until there is none.  The first one then waits
+# for the others to end and runs what is to run alone.
+suite_worker() {
+    local number=$1 line
+    # shellcheck disable=SC2064  # now
+    trap "machines_remove; rm -f '$SUITE_DIR/worker.$number'" EXIT
+    trap '[ -z "$SUITE_TEST" ] || kill "$SUITE_TEST"; exit 143' TERM
+    while line=$(take "$SUITE_DIR/together"); do
+        # shellcheck disable=SC2086  # fields
+        run_listed $(echo "$line" | cut -f1-3) "$(echo "$line" | cut -f4)"
+    done
+    [ "$number" = 1 ] || return 0
+    while [ -e "$SUITE_DIR/worker.2" ]; do
+        sleep 0.2
+    done
+    while line=$(take "$SUITE_DIR/alone"); do
+        # shellcheck disable=SC2086
+        run_listed $(echo "$line" | cut -f1-3) "$(echo "$line" | cut -f4)"
+    done
+}
+
+suite_stop() {
+    local pid
+    for pid in "${SUITE_WORKERS[@]}"; do
+        kill -TERM -- "-$pid" 2>/dev/null || true
+    done
+    for pid in "${SUITE_WORKERS[@]}"; do
+        wait "$pid" 2>/dev/null || true
+    done
+    SUITE_WORKERS=()
+    [ -z "$SUITE_DIR" ] || rm -rf "$SUITE_DIR"
+}
+
+# run_suite PATTERN
+run_suite() {
+    local pattern=$1 number=1 workers pid
+    mkdir -p "$LAB_CACHE/log/tests"
+    rm -f "$LAB_CACHE"/log/tests/*.log
+    SUITE_DIR=$(mktemp -d)
+    : >"$SUITE_DIR/results"
+    sed 's/#.*//; /^ *$/d' "$LAB_D/tests" |
+        awk -v p="$pattern" -v dir="$SUITE_DIR" 'index($3, p) {
+            line = $1 "\t" $2 "\t" $3 "\t"
+            sub(/^[^ ]+ +[^ ]+ +[^ ]+ +/, "")
+            print line $0 > (dir (line ~ /^[a-z]+-alone/ ? "/alone" : "/together"))
+        }'
+    touch "$SUITE_DIR/together" "$SUITE_DIR/alone"
+    echo
+    quick_suite "$pattern"
+
+    workers=$(wc -l <"$SUITE_DIR/together")
+    [ "$workers" -lt 2 ] || workers=2
+    [ "$workers" -le "$(nproc)" ] || workers=1
+    [ -s "$SUITE_DIR/together" ] || [ ! -s "$SUITE_DIR/alone" ] || workers=1
+    set -m
+    while [ "$number" -le "$workers" ]; do
+        touch "$SUITE_DIR/worker.$number"
+        (
+            set +m
+            suite_worker "$number"
+        ) &
+        SUITE_WORKERS+=($!)
+        number=$((number + 1))
+    done
+    set +m
+    for pid in "${SUITE_WORKERS[@]}"; do
+        wait "$pid" || report "worker" FAIL 0 "a worker of the suite ended with status $?"
+    done
+    SUITE_WORKERS=()
 
     echo
-    if [ $((PASSED + FAILED + SKIPPED)) = 0 ]; then
+    if [ ! -s "$SUITE_DIR/results" ]; then
         echo "no test matches \"$pattern\""
     fi
-    if [ "$SKIPPED" -gt 0 ]; then
-        echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+    if [ "$(results skip)" -gt 0 ]; then
+        echo "$(results ok) passed, $(results FAIL) failed, $(results skip) skipped"
     else
-        echo "$PASSED passed, $FAILED failed"
+        echo "$(results ok) passed, $(results FAIL) failed"
     fi
-    [ "$FAILED" = 0 ] && [ "$PASSED" -gt 0 ]
+    [ "$(results FAIL)" = 0 ] && [ "$(results ok)" -gt 0 ]
 }
