@@ -4,9 +4,9 @@
 # the host.  A test passes with status 0 and skips with 77 and a reason as its
 # last line; anything else, and running out of time, is a failure.
 #
-# Without KVM a machine keeps one processor busy, so two workers, each with a
-# machine of its own, take tests from one queue.  What measures time runs after
-# them, alone.
+# Two workers: one has a machine and takes what runs there, the other what runs in
+# the directory that builds.  (Two machines on two processors without KVM are
+# slower than one.)  What measures time runs after them, alone.
 
 SUITE_DIR=              # queues and results; shared by the workers
 SUITE_WORKERS=()
@@ -107,17 +107,6 @@ run_test() {
     esac
 }
 
-# take FILE: its first line, which is then gone from it.
-take() {
-    local line
-    {
-        flock 8
-        IFS= read -r line <"$1" || return 1
-        sed -i 1d "$1"
-    } 8>"$1.lock"
-    printf '%s\n' "$line"
-}
-
 # run_listed WHERE SECONDS PATH HAZARD: run and report a line of tests/lab.d/tests.
 run_listed() {
     local where=${1%-alone} limit=$2 path=$3 hazard=$4 name log status=0 start left
@@ -173,25 +162,28 @@ run_listed() {
     fi
 }
 
-# suite_worker NUMBER: takes tests until there is none.  The first one then waits
-# for the others to end and runs what is to run alone.
+# run_queue QUEUE: machine, chroot or alone.
+run_queue() {
+    local where limit path hazard
+    while read -r where limit path hazard <&7; do
+        run_listed "$where" "$limit" "$path" "$hazard"
+    done 7<"$SUITE_DIR/$1"
+}
+
+# suite_worker QUEUE: runs the tests of a queue.  The machine's worker then waits
+# for the other to end and runs what is to run alone.
 suite_worker() {
-    local number=$1 line
+    local queue=$1
     # shellcheck disable=SC2064  # now
-    trap "machines_remove; rm -f '$SUITE_DIR/worker.$number'" EXIT
+    trap "machines_remove; rm -f '$SUITE_DIR/$queue'" EXIT
     trap '[ -z "$SUITE_TEST" ] || kill "$SUITE_TEST"; exit 143' TERM
-    while line=$(take "$SUITE_DIR/together"); do
-        # shellcheck disable=SC2086  # fields
-        run_listed $(echo "$line" | cut -f1-3) "$(echo "$line" | cut -f4)"
-    done
-    [ "$number" = 1 ] || return 0
-    while [ -e "$SUITE_DIR/worker.2" ]; do
-        sleep 0.2
-    done
-    while line=$(take "$SUITE_DIR/alone"); do
-        # shellcheck disable=SC2086
-        run_listed $(echo "$line" | cut -f1-3) "$(echo "$line" | cut -f4)"
-    done
+    run_queue "$queue"
+    if [ "$queue" = machine ]; then
+        while [ -e "$SUITE_DIR/chroot" ]; do
+            sleep 0.2
+        done
+        run_queue alone
+    fi
 }
 
 suite_stop() {
@@ -208,36 +200,31 @@ suite_stop() {
 
 # run_suite PATTERN
 run_suite() {
-    local pattern=$1 number=1 workers pid
+    local pattern=$1 queue pid
     mkdir -p "$LAB_CACHE/log/tests"
     rm -f "$LAB_CACHE"/log/tests/*.log
     SUITE_DIR=$(mktemp -d)
     : >"$SUITE_DIR/results"
-    sed 's/#.*//; /^ *$/d' "$LAB_D/tests" |
-        awk -v p="$pattern" -v dir="$SUITE_DIR" 'index($3, p) {
-            line = $1 "\t" $2 "\t" $3 "\t"
-            sub(/^[^ ]+ +[^ ]+ +[^ ]+ +/, "")
-            print line $0 > (dir (line ~ /^[a-z]+-alone/ ? "/alone" : "/together"))
+    : >"$SUITE_DIR/machine"
+    : >"$SUITE_DIR/chroot"
+    : >"$SUITE_DIR/alone"
+    sed 's/#.*//; /^ *$/d' "$LAB_D/tests" | awk -v p="$pattern" -v dir="$SUITE_DIR" '
+        index($3, p) {
+            queue = $1 ~ /-alone$/ ? "alone" : $1 == "chroot" ? "chroot" : "machine"
+            print > (dir "/" queue)
         }'
-    touch "$SUITE_DIR/together" "$SUITE_DIR/alone"
     echo
     quick_suite "$pattern"
 
-    workers=$(wc -l <"$SUITE_DIR/together")
-    [ "$workers" -lt 2 ] || workers=2
-    [ "$workers" -le "$(nproc)" ] || workers=1
-    [ -s "$SUITE_DIR/together" ] || [ ! -s "$SUITE_DIR/alone" ] || workers=1
-    set -m
-    while [ "$number" -le "$workers" ]; do
-        touch "$SUITE_DIR/worker.$number"
+    for queue in machine chroot; do
+        set -m
         (
             set +m
-            suite_worker "$number"
+            suite_worker $queue
         ) &
         SUITE_WORKERS+=($!)
-        number=$((number + 1))
+        set +m
     done
-    set +m
     for pid in "${SUITE_WORKERS[@]}"; do
         wait "$pid" || report "worker" FAIL 0 "a worker of the suite ended with status $?"
     done
