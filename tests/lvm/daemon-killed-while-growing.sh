@@ -8,7 +8,7 @@
 SEED=${1:-$RANDOM}
 echo "seed $SEED"
 RANDOM=$SEED
-LIMIT=$((384 * MIB))
+LIMIT=$((256 * MIB))
 KILLS=0
 build_writer
 fresh_vg labvg
