@@ -69,14 +69,12 @@ static void read_boot_id(uint8_t id[16])
     }
 }
 
+/* Of a file whose magic is right. */
 static int check_header(const struct quota_header *header)
 {
     static const uint8_t unknown[16];
     uint8_t boot_id[16];
 
-    if (memcmp(header->magic, QUOTA_LEDGER_MAGIC, sizeof(header->magic)) != 0) {
-        return -EILSEQ;
-    }
     if (header->version_major != QUOTA_LEDGER_MAJOR) {
         return -EPROTONOSUPPORT;
     }
@@ -102,10 +100,6 @@ static void init_file(struct quota_ledger_file *file,
 
     memset(file, 0, sizeof(*file));
     atomic_init(&file->sample.sampled_bytes, QUOTA_UNSAMPLED);
-    for (int i = 0; i < QUOTA_RATE_MAX; i++) {
-        atomic_init(&file->cells[i].sustained_tat_ns, QUOTA_TAT_EMPTY);
-        atomic_init(&file->cells[i].peak_tat_ns, QUOTA_TAT_EMPTY);
-    }
     memcpy(header->magic, QUOTA_LEDGER_MAGIC, sizeof(header->magic));
     header->version_major = QUOTA_LEDGER_MAJOR;
     header->version_minor = QUOTA_LEDGER_MINOR;
@@ -124,7 +118,7 @@ static int group_dir(const char *group, char *path, size_t size)
         return -EINVAL;
     }
     n = snprintf(path, size, "%s/%s", ledger_dir, group);
-    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+    return (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
 int quota_ledger_path(const char *group, const char *tenant,
@@ -142,7 +136,7 @@ int quota_ledger_path(const char *group, const char *tenant,
     }
     len = strlen(path);
     n = snprintf(path + len, size - len, "/%s", tenant);
-    return n < 0 || (size_t)n >= size - len ? -ENAMETOOLONG : 0;
+    return (size_t)n >= size - len ? -ENAMETOOLONG : 0;
 }
 
 static int make_group_dir(const char *group)
@@ -171,6 +165,7 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
     if (!l) {
         return -ENOMEM;
     }
+    pthread_mutex_init(&l->attach_mutex, NULL);
     l->file = MAP_FAILED;
     l->is_writable = writable;
     l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -312,6 +307,7 @@ int quota_ledger_new_private(const char *tenant, struct quota_ledger **ledger)
     if (!l) {
         return -ENOMEM;
     }
+    pthread_mutex_init(&l->attach_mutex, NULL);
     l->fd = -1;
     l->is_writable = true;
     l->file = mmap(NULL, sizeof(*l->file), PROT_READ | PROT_WRITE,
@@ -337,6 +333,7 @@ void quota_ledger_close(struct quota_ledger *ledger)
     if (ledger->fd >= 0) {
         close(ledger->fd);
     }
+    pthread_mutex_destroy(&ledger->attach_mutex);
     free(ledger);
 }
 

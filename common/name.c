@@ -124,7 +124,7 @@ int quota_name_format_lv(const char *tenant, const char *volume,
 {
     int n = snprintf(lv, QUOTA_LV_MAX_BYTES + 1, "%s.%s", tenant, volume);
 
-    return n < 0 || n > QUOTA_LV_MAX_BYTES ? -ENAMETOOLONG : 0;
+    return (unsigned)n > QUOTA_LV_MAX_BYTES ? -ENAMETOOLONG : 0;
 }
 
 const char *quota_name_parse_lv(const char *tenant, const char *lv)

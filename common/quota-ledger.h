@@ -4,8 +4,9 @@
  * writes for it.
  *
  * A ledger is a small file in /run/quota-lvm, mapped by the QEMU processes of
- * the tenant (which reserve and settle), by quota-lvmd (which samples) and by
- * whoever changes a limit (under the group's lock).  It is never the truth:
+ * the tenant (which reserve and settle: quota-writer.h), by quota-lvmd (which
+ * samples) and by whoever changes a limit (under the group's lock).  Every byte
+ * of it is in quota-ledger(5).  It is never the truth:
  * it is rebuilt from LVM's tags and device-mapper's status, so losing it
  * loses nothing.
  *
@@ -115,13 +116,14 @@ void quota_group_unlock(int lock_fd);
 enum quota_reason {
     QUOTA_REASON_NONE,              /* there is room, or it is being made */
     QUOTA_REASON_TENANT_LIMIT,      /* the tenant's limit is reached */
+    QUOTA_REASON_VOLUME_LIMIT,      /* the volume's own is */
     QUOTA_REASON_GROUP_FULL,        /* the limit has room, the group has not */
     QUOTA_REASON_ACCOUNTING_LOST,   /* no sampler answers, or the ledger
                                        contradicts itself */
     QUOTA_REASON_MAX
 };
 
-/* quota_reason_name: "none", "tenant-limit", "group-full",
+/* quota_reason_name: "none", "tenant-limit", "volume-limit", "group-full",
  * "accounting-lost", as reports print them. */
 const char *quota_reason_name(enum quota_reason reason);
 
@@ -141,8 +143,8 @@ struct quota_state {
 /*
  * quota_state_publish: make @state what the ledger enforces, from the next
  * admission and within 100 ms for requests that already wait.  The caller
- * holds the group's lock and read @state under it.  A rate that differs from
- * what was armed starts without saved-up credit.
+ * holds the group's lock and read @state under it; no snapshot is being taken.
+ * A rate that differs from what was armed starts without saved-up credit.
  */
 void quota_state_publish(struct quota_ledger *ledger,
                          const struct quota_state *state);
@@ -200,76 +202,77 @@ struct quota_usage {
 void quota_usage_read(const struct quota_ledger *ledger,
                       struct quota_usage *usage);
 
-/* ---- attaching writers (slot.c) ----------------------------------------- */
+/* ---- volumes (volume.c, state.c) ----------------------------------------- */
+
+/* Volumes of a tenant that are written to, or have limits, at one time. */
+#define QUOTA_LEDGER_VOLUMES 256
+/* Writers that one volume may have. */
+#define QUOTA_VOLUME_WRITERS 4
+
+/* A volume's share of a cap that is short, relative to the others'. */
+#define QUOTA_WEIGHT_MIN 10
+#define QUOTA_WEIGHT_DEFAULT 100
+#define QUOTA_WEIGHT_MAX 1000
 
 /*
- * quota_slot_attach: claim a slot for one writer (one filter node).  A slot
- * remembers what its owner has in flight, so that a killed owner's share can
- * be given back.  The claim lives as long as the open file description of the
- * ledger's descriptor: the kernel tells when its last holder is gone.
- * @volume is kept for reports (truncated to 127 bytes).
- * Returns a slot number >= 0, or -EUSERS when all are taken.
+ * quota_volume_publish: make @limits (limit_bytes and rates; 0: only the
+ * tenant's hold) and @weight (0: the default) those of a volume.  The caller
+ * holds the group's lock.  -EUSERS: all volumes' slots are taken; -EBUSY:
+ * somebody does not give up the ledger's attach lock.
  */
-int quota_slot_attach(struct quota_ledger *ledger, const char *volume);
+int quota_volume_publish(struct quota_ledger *ledger, const char *name,
+                         const struct quota_limits *limits, unsigned weight);
 
-/* quota_slot_detach: give the slot back.  Nothing may be in flight. */
-void quota_slot_detach(struct quota_ledger *ledger, int slot);
-
-/* quota_slot_audit: settle what dead owners had in flight and free their
- * slots.  For the sampler, before it samples.  Returns the number of dead
- * slots found, or a negative errno. */
-int quota_slot_audit(struct quota_ledger *ledger);
-
-/* quota_slot_count: attached slots, live or not yet audited. */
-unsigned quota_slot_count(const struct quota_ledger *ledger);
-
-/* ---- accounting (account.c) --------------------------------------------- */
-
-/*
- * quota_bytes_reserve: admit @bytes of new allocation, before it is issued.
- * Returns 0, or -ENOSPC: there is no room by what the ledger knows; ring
- * the doorbell and try again after the answer (quota_admission_wait_ns does
- * the deciding); or -EUCLEAN: the ledger contradicts itself, fail closed.
- */
-int quota_bytes_reserve(struct quota_ledger *ledger, int slot, uint64_t bytes);
-
-/*
- * quota_bytes_settle: the write that reserved @bytes has finished, whether it
- * allocated, failed or was cancelled: what it really took shows in the next
- * sample.
- */
-void quota_bytes_settle(struct quota_ledger *ledger, int slot, uint64_t bytes);
-
-/*
- * A refused write becomes an admission: it rings once, then asks
- * quota_admission_poll until that says 0 (reserved), or a final error.
- * Zero-initialise before the first call.
- */
-struct quota_admission {
-    uint32_t ticket;            /* doorbell value that must be answered */
-    bool is_waiting;
-    uint64_t begin_ns;          /* CLOCK_MONOTONIC when it first rang */
-    uint64_t since_ns;          /* and when it rang for the ticket */
-    enum quota_reason reason;   /* valid after -ENOSPC or -EUCLEAN */
+/* struct quota_volume_usage: as struct quota_usage, of one volume. */
+struct quota_volume_usage {
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    uint64_t limit_bytes;       /* 0: only the tenant's */
+    uint64_t sampled_bytes;
+    uint64_t unsampled_bytes;
+    uint64_t used_bytes;
+    unsigned weight;            /* 0: the default */
+    unsigned writers;
+    bool is_sampled;            /* false: sampled_bytes is not known */
 };
 
 /*
- * quota_admission_poll: try to reserve @bytes, ringing the doorbell where
- * that is needed.
- *   0         reserved
- *   -EAGAIN   not decided yet: call again in a millisecond or so
- *   -ENOSPC   refused by a sample newer than the request that leaves no room
- *             even if what is in flight came to nothing, or not yet after
- *             @patience_ns; reason says why.  Or no sampler answered for
- *             @patience_ns (QUOTA_REASON_ACCOUNTING_LOST)
- *   -EUCLEAN  the ledger contradicts itself (QUOTA_REASON_ACCOUNTING_LOST)
- * A final refusal is counted in refused_total.
+ * quota_volume_read: the volume in slot @i.  0; -EAGAIN: nobody is there, go
+ * on with the next one; -ENOENT: no slot from here on is used; -EUCLEAN: the
+ * ledger contradicts itself.
  */
-int quota_admission_poll(struct quota_ledger *ledger, int slot, uint64_t bytes,
-                         uint64_t now_ns, uint64_t patience_ns,
-                         struct quota_admission *admission);
+int quota_volume_read(const struct quota_ledger *ledger, unsigned i,
+                      struct quota_volume_usage *usage);
 
-/* ---- the sampler's side (sample.c) -------------------------------------- */
+/*
+ * Epochs: a snapshot makes each chunk of a volume one that the next write to it
+ * copies, so what its writers have paid for is void.  Whoever takes one, with
+ * the group's lock held:
+ *   quota_epoch_begin   from now on, nothing counts as paid for
+ *   quota_epoch_wait    no write is in flight that counted on it
+ *   (the snapshot)
+ *   quota_epoch_end     what is paid for from now on is
+ * Killed in between, it leaves writers paying for each write until the next
+ * quota_state_publish: an over-count.  -ENOENT, from wait: nobody writes;
+ * -ETIMEDOUT: a write is still in flight after @timeout_ns; -EUSERS, -EBUSY
+ * from begin as quota_volume_publish.
+ */
+int quota_epoch_begin(struct quota_ledger *ledger, const char *name);
+int quota_epoch_wait(struct quota_ledger *ledger, const char *name,
+                     uint64_t timeout_ns);
+int quota_epoch_end(struct quota_ledger *ledger, const char *name);
+
+/* ---- the sampler's side (writer.c, sample.c) ------------------------------ */
+
+/*
+ * quota_writer_audit: settle what dead writers had in flight and free their
+ * slots, and those of volumes that are not in use any more.  For the sampler,
+ * before it samples; never on a descriptor that the process also writes
+ * through.  Returns the number of dead ones found, or a negative errno.
+ */
+int quota_writer_audit(struct quota_ledger *ledger);
+
+/* quota_writer_count: attached writers, live or not yet audited. */
+unsigned quota_writer_count(const struct quota_ledger *ledger);
 
 /*
  * struct quota_sample: what must be read before the kernel is asked.  Every
@@ -277,25 +280,37 @@ int quota_admission_poll(struct quota_ledger *ledger, int slot, uint64_t bytes,
  */
 struct quota_sample {
     uint64_t settled_bytes;
+    uint64_t recalled_bytes;    /* of these, what was never written: leases */
     uint32_t doorbell;
+    unsigned volumes;           /* how many of the following are valid */
+    struct {
+        uint64_t settled_bytes;
+        /* set by the caller where it knows what the volume takes up; those
+         * that stay QUOTA_SAMPLE_UNKNOWN are not published */
+        uint64_t used_bytes;
+    } volume[QUOTA_LEDGER_VOLUMES];
 };
+#define QUOTA_SAMPLE_UNKNOWN UINT64_MAX
 
 /*
  * quota_sample_begin: call first; then read the thin pool's used bytes from
  * device-mapper; then quota_sample_publish.  One sampler a ledger.
  */
-void quota_sample_begin(const struct quota_ledger *ledger,
+void quota_sample_begin(struct quota_ledger *ledger,
                         struct quota_sample *sample);
 
 /*
  * quota_sample_publish: @used_bytes as the kernel said after
  * quota_sample_begin.  @reason tells a writer that is still refused why:
  * QUOTA_REASON_NONE means room is being made and it should go on waiting.
+ * Returns 0, or -EBUSY: another process publishes a sample at this moment, or
+ * has published a newer one; begin anew.  (A ledger has one sampler, but for
+ * its first sample.)
  */
-void quota_sample_publish(struct quota_ledger *ledger,
-                          const struct quota_sample *sample,
-                          uint64_t used_bytes, uint64_t now_ns,
-                          enum quota_reason reason);
+int quota_sample_publish(struct quota_ledger *ledger,
+                         const struct quota_sample *sample,
+                         uint64_t used_bytes, uint64_t now_ns,
+                         enum quota_reason reason);
 
 /*
  * quota_doorbell_wait: sleep until a writer rings after @seen (the doorbell
@@ -312,42 +327,6 @@ uint32_t quota_doorbell_ring(struct quota_ledger *ledger);
  * since the last call, 0 for none: how much room a step must make at least.
  */
 uint64_t quota_doorbell_demand(struct quota_ledger *ledger);
-
-/* ---- throughput (rate.c) ------------------------------------------------ */
-
-/* quota_rate_is_armed: any rate is limited.  One load. */
-bool quota_rate_is_armed(const struct quota_ledger *ledger);
-
-/*
- * A request pays for its bytes and for itself when it arrives, and then may
- * start when quota_rate_wait_ns says 0.
- */
-struct quota_payment {
-    uint64_t start_ns;          /* CLOCK_MONOTONIC */
-    uint64_t bytes;
-    uint32_t generation;        /* of the rates it was paid under */
-    bool is_write;
-};
-
-/*
- * quota_rate_pay: charge one request.  @is_write counts for the write rates
- * (writes, zero writes, discards), else for the read rates.
- *
- * The generic cell rate algorithm (ITU-T I.371, annex A): each rate keeps the
- * theoretical arrival time of its next request in one word, moved forward by
- * compare-and-swap.  A request may start once that time, less the burst
- * tolerance, has come.
- */
-void quota_rate_pay(struct quota_ledger *ledger, struct quota_payment *payment,
-                    bool is_write, uint64_t bytes, uint64_t now_ns);
-
-/*
- * quota_rate_wait_ns: how long to sleep before asking again; 0: start now.
- * Never more than 50 ms, so that a change of the rates, which voids and
- * charges anew what still waits, is seen in time.
- */
-uint64_t quota_rate_wait_ns(struct quota_ledger *ledger,
-                            struct quota_payment *payment, uint64_t now_ns);
 
 /* quota_clock_ns: CLOCK_MONOTONIC. */
 uint64_t quota_clock_ns(void);

@@ -1,32 +1,81 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rate.c: throughput of a tenant over all its writers, by the generic cell
- * rate algorithm (ITU-T I.371, annex A; the virtual scheduling form).
+ * rate.c: throughput of a tenant over all its writers, and of a volume, by the
+ * generic cell rate algorithm (ITU-T I.371, annex A; the virtual scheduling
+ * form).
  *
  * A cell is one word, the theoretical arrival time (TAT): when the next
- * request would come if all had come at exactly the sustained rate.  A request
- * moves it on by its own cost and may start at TAT less the burst tolerance.
- * In any window no more passes than rate x window + rate x tolerance: a
- * request that is larger than the tolerance waits for its own cost too.
+ * request would come if all had come at exactly the sustained rate.  Paying
+ * moves it on by the cost, and is allowed while it is not further ahead of the
+ * clock than the tolerance.  In any window no more passes than rate x window +
+ * rate x tolerance + what was paid last.
  *
  * Two cells a rate: the sustained one tolerates what a burst of max for
  * max_length holds, and the peak one keeps a burst at max.  (QEMU's throttle
  * takes max_length 1 as a bucket of max that may be emptied at once; here a
  * burst never passes max within a second either.)
+ *
+ * Fairness.  Plain arrival order gives to whoever asks most.  So the tolerance
+ * of the tenant's cell depends on who asks: the volume that has been served
+ * most (over its weight) gets the least, the others more, the further they are
+ * behind it.  Who is behind can pay earlier, and the one ahead finds the cell
+ * full.  This is start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng,
+ * SIGCOMM 1996) without a queue: the virtual time of the system is the lead,
+ * the largest service any volume has had, and a volume that was idle joins not
+ * more than BEHIND_MAX_NS behind it.  Nobody needs to know who else is waiting:
+ * a volume that asks for nothing just never finds the cell its own, and the
+ * others use the cap whole.
  */
 #include "ledger-layout.h"
 
 #define NS_PER_SEC UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
 
 /*
- * Tolerance without a burst.  Long enough that a late timer costs a writer no
- * throughput (the credit of its lateness is not cut off), short enough to
- * stay under 1 % of a window of five seconds.
+ * Tolerance of the volume that leads, and how much more the one gets that is
+ * furthest behind.  Long enough that a writer which has one request at a time
+ * loses no throughput between them, short enough to stay under 1 % of a window
+ * of five seconds.
  */
-#define TOLERANCE_NS (25 * UINT64_C(1000000))
+#define TOLERANCE_NS (20 * NS_PER_MS)
+#define TOLERANCE_BEHIND_NS (10 * NS_PER_MS)
 
-/* A waiting request looks at the rates at least this often. */
-#define LOOK_AGAIN_NS (50 * UINT64_C(1000000))
+/*
+ * Who had to wait and was woken late has not been idle: the rate goes on from
+ * when it should have been woken, up to this long ago.  (With the tolerances
+ * and one payment this makes the 100 ms that QEMU's throttle, in
+ * throttle_compute_wait, lets pass at once where no burst is set.)
+ */
+#define LATE_MAX_NS (60 * NS_PER_MS)
+
+/* How far behind the lead a volume's service is counted. */
+#define BEHIND_MAX_NS (20 * NS_PER_MS)
+
+/*
+ * What is paid for at once, in time at the rate, or at its burst.  At most: so
+ * that a large request does not keep out the others while it is paid for.  At
+ * least: so that small ones do not all go to the shared line; what is left over
+ * is credit for the next, in the writer's memory.
+ */
+#define PAY_MAX_NS (10 * NS_PER_MS)
+#define PAY_MIN_NS (NS_PER_MS / 4)
+
+bool quota_rate_is_bytes(int kind)
+{
+    return kind <= QUOTA_RATE_WRITE_BYTES;
+}
+
+uint32_t quota_rate_mask(uint32_t armed, bool is_write)
+{
+    const uint32_t of_writes =
+        1u << QUOTA_RATE_TOTAL_BYTES | 1u << QUOTA_RATE_WRITE_BYTES |
+        1u << QUOTA_RATE_TOTAL_IOPS | 1u << QUOTA_RATE_WRITE_IOPS;
+    const uint32_t of_reads =
+        1u << QUOTA_RATE_TOTAL_BYTES | 1u << QUOTA_RATE_READ_BYTES |
+        1u << QUOTA_RATE_TOTAL_IOPS | 1u << QUOTA_RATE_READ_IOPS;
+
+    return armed & (is_write ? of_writes : of_reads);
+}
 
 /* units / rate in nanoseconds, rounded up: never faster than the rate. */
 static uint64_t cost_ns(uint64_t units, uint64_t per_sec)
@@ -40,117 +89,246 @@ static uint64_t cost_ns(uint64_t units, uint64_t per_sec)
     return ns > INT64_MAX ? INT64_MAX : (uint64_t)ns;
 }
 
-/* Move a cell on; returns when the request may start. */
-static uint64_t cell_pay(quota_u64 *tat_ns, uint64_t cost, uint64_t tolerance,
-                         uint64_t now_ns)
+/* How many units a rate lets pass in @ns; at least 1. */
+static uint64_t units_in(uint64_t ns, uint64_t per_sec)
+{
+    uint64_t units = (uint64_t)((unsigned __int128)per_sec * ns / NS_PER_SEC);
+
+    return units ? units : 1;
+}
+
+/* ---- cells --------------------------------------------------------------- */
+
+/* When a cell's next payment is due: not before @since_ns.  Void credit is
+ * counted from the first payer's own clock, so that whoever changed the rates
+ * need not share it. */
+static uint64_t due_ns(uint64_t tat_ns, uint64_t burst_ns, uint64_t since_ns)
+{
+    if (tat_ns >= QUOTA_TAT_EMPTY) {
+        return quota_add_saturating(since_ns, burst_ns);
+    }
+    return tat_ns > since_ns ? tat_ns : since_ns;
+}
+
+enum move { MOVE_DONE, MOVE_DENIED, MOVE_AGAIN };
+
+/*
+ * Move a cell on by @cost if it still is as it was @before, and not more than
+ * @tolerance ahead of the clock; denied, with how long until then.
+ */
+static enum move cell_move(quota_u64 *tat_ns, uint64_t before, uint64_t cost,
+                           uint64_t burst_ns, uint64_t tolerance,
+                           struct quota_time time, uint64_t *wait_ns)
+{
+    uint64_t limit = quota_add_saturating(time.now_ns, quota_add_saturating(
+                                              burst_ns, tolerance));
+    uint64_t due = due_ns(before, burst_ns, time.now_ns - time.late_ns);
+
+    if (due > limit) {
+        *wait_ns = due - limit;
+        return MOVE_DENIED;
+    }
+    return quota_swap_if(tat_ns, &before, due > INT64_MAX - cost ?
+                         INT64_MAX : due + cost) ? MOVE_DONE : MOVE_AGAIN;
+}
+
+/* A cell that was emptied since it was paid for owes nothing. */
+static void cell_refund(quota_u64 *tat_ns, uint64_t cost)
 {
     uint64_t before = quota_load(tat_ns);
-    uint64_t after;
 
-    do {
-        uint64_t base = before;
-
-        /* Void credit is counted from the first request's own clock, so that
-         * whoever changed the rates need not share it. */
-        if (base == QUOTA_TAT_EMPTY) {
-            base = now_ns + tolerance;
-        } else if (base < now_ns) {
-            base = now_ns;
-        }
-        after = base > INT64_MAX - cost ? INT64_MAX : base + cost;
-    } while (!quota_swap_if(tat_ns, &before, after));
-    return after > tolerance ? after - tolerance : 0;
+    while (before < QUOTA_TAT_EMPTY && before >= cost &&
+           !quota_swap_if(tat_ns, &before, before - cost)) {
+        /* before was reloaded */
+    }
 }
 
-static uint64_t rate_pay(struct quota_ledger_file *file, int kind,
-                         uint64_t units, uint64_t now_ns)
+/* One rate as it is armed now. */
+struct rate {
+    uint64_t per_sec, max_per_sec, burst_ns;
+};
+
+static struct rate read_rate(const struct quota_rates *rates, int kind)
 {
-    const struct quota_rate_words *rate = &file->policy.rates[kind];
-    struct quota_cell *cell = &file->cells[kind];
-    uint64_t per_sec = quota_load(&rate->per_sec);
-    uint64_t max = quota_load(&rate->max_per_sec);
-    uint64_t length = quota_load(&rate->max_length_sec);
-    uint64_t tolerance = TOLERANCE_NS;
-    uint64_t start, peak_start;
-
-    if (per_sec == 0) {
-        return now_ns;
-    }
-    if (max > per_sec) {
-        uint64_t burst = max > INT64_MAX / (length ? length : 1) ?
-                         INT64_MAX : max * (length ? length : 1);
-
-        tolerance = cost_ns(burst, per_sec);
-    }
-    start = cell_pay(&cell->sustained_tat_ns, cost_ns(units, per_sec),
-                     tolerance, now_ns);
-    if (max > per_sec) {
-        peak_start = cell_pay(&cell->peak_tat_ns, cost_ns(units, max),
-                              TOLERANCE_NS, now_ns);
-        if (peak_start > start) {
-            start = peak_start;
-        }
-    }
-    return start;
-}
-
-bool quota_rate_is_armed(const struct quota_ledger *ledger)
-{
-    return atomic_load_explicit(&ledger->file->policy.rate_armed,
-                                memory_order_relaxed) != 0;
-}
-
-void quota_rate_pay(struct quota_ledger *ledger, struct quota_payment *payment,
-                    bool is_write, uint64_t bytes, uint64_t now_ns)
-{
-    static const struct {
-        bool of_reads, of_writes, is_bytes;
-    } kinds[QUOTA_RATE_MAX] = {
-        [QUOTA_RATE_TOTAL_BYTES] = { true, true, true },
-        [QUOTA_RATE_READ_BYTES] = { true, false, true },
-        [QUOTA_RATE_WRITE_BYTES] = { false, true, true },
-        [QUOTA_RATE_TOTAL_IOPS] = { true, true, false },
-        [QUOTA_RATE_READ_IOPS] = { true, false, false },
-        [QUOTA_RATE_WRITE_IOPS] = { false, true, false },
+    const struct quota_rate_words *words = &rates->words[kind];
+    uint64_t length = quota_load(&words->max_length_sec);
+    struct rate rate = {
+        .per_sec = quota_load(&words->per_sec),
+        .max_per_sec = quota_load(&words->max_per_sec),
     };
-    struct quota_ledger_file *file = ledger->file;
-    uint32_t armed;
 
-    payment->generation = quota_load(&file->policy.rate_generation);
-    payment->is_write = is_write;
-    payment->bytes = bytes;
-    payment->start_ns = now_ns;
-    armed = quota_load(&file->policy.rate_armed);
-    for (int i = 0; i < QUOTA_RATE_MAX; i++) {
-        uint64_t start;
+    if (rate.per_sec == 0) {
+        rate.per_sec = UINT64_MAX / 2;  /* it was disarmed this moment */
+    }
+    if (rate.max_per_sec <= rate.per_sec) {
+        rate.max_per_sec = 0;
+    } else {
+        length = length ? length : 1;
+        rate.burst_ns = cost_ns(rate.max_per_sec > INT64_MAX / length ?
+                                INT64_MAX : rate.max_per_sec * length,
+                                rate.per_sec);
+    }
+    return rate;
+}
 
-        if (!(armed & (1u << i)) ||
-            !(is_write ? kinds[i].of_writes : kinds[i].of_reads)) {
-            continue;
+/* A rate and its cell, as they were at one time. */
+struct reading {
+    uint64_t sustained_tat_ns, peak_tat_ns;
+    struct rate rate;
+};
+
+/* The cell first: whoever changes a rate empties its cell afterwards, so a
+ * payment at the old rate finds another cell than it has read. */
+static struct reading read_cell(const struct quota_cell *cell,
+                                const struct quota_rates *rates, int kind)
+{
+    struct reading reading = {
+        .sustained_tat_ns = quota_load(&cell->sustained_tat_ns),
+        .peak_tat_ns = quota_load(&cell->peak_tat_ns),
+    };
+
+    reading.rate = read_rate(rates, kind);
+    return reading;
+}
+
+/* The peak first: it is what denies most often in a burst. */
+static enum move pay(struct quota_cell *cell, const struct reading *reading,
+                     uint64_t units, uint64_t tolerance,
+                     struct quota_time time, uint64_t *wait_ns)
+{
+    const struct rate *rate = &reading->rate;
+    uint64_t peak_cost = 0;
+    enum move move;
+
+    if (rate->max_per_sec) {
+        peak_cost = cost_ns(units, rate->max_per_sec);
+        move = cell_move(&cell->peak_tat_ns, reading->peak_tat_ns, peak_cost,
+                         0, tolerance, time, wait_ns);
+        if (move != MOVE_DONE) {
+            return move;
         }
-        start = rate_pay(file, i, kinds[i].is_bytes ? bytes : 1, now_ns);
-        if (start > payment->start_ns) {
-            payment->start_ns = start;
-        }
+    }
+    move = cell_move(&cell->sustained_tat_ns, reading->sustained_tat_ns,
+                     cost_ns(units, rate->per_sec), rate->burst_ns, tolerance,
+                     time, wait_ns);
+    if (move != MOVE_DONE && peak_cost) {
+        cell_refund(&cell->peak_tat_ns, peak_cost);
+    }
+    return move;
+}
+
+/* ---- who has been served how much ---------------------------------------- */
+
+/* How much a volume has been served, not less than what one that was idle
+ * joins with; *lead: how much the one has that has most. */
+static uint64_t served_ns(const struct quota_writer *writer, int kind,
+                          uint64_t *lead)
+{
+    uint64_t served = quota_load(&writer->volume->served_ns[kind]);
+
+    *lead = quota_load(&writer->ledger->file->cells[kind].lead_ns);
+    if (served < *lead && *lead - served > BEHIND_MAX_NS) {
+        return *lead - BEHIND_MAX_NS;
+    }
+    return served;
+}
+
+static void serve(struct quota_writer *writer, int kind, uint64_t cost)
+{
+    quota_u64 *served = &writer->volume->served_ns[kind];
+    uint64_t weight = quota_load(&writer->volume->weight);
+    uint64_t before = quota_load(served);
+    uint64_t lead, from, to;
+
+    if (weight < QUOTA_WEIGHT_MIN || weight > QUOTA_WEIGHT_MAX) {
+        weight = QUOTA_WEIGHT_DEFAULT;
+    }
+    cost = cost > INT64_MAX / QUOTA_WEIGHT_DEFAULT ? INT64_MAX
+           : cost * QUOTA_WEIGHT_DEFAULT / weight;
+    do {
+        from = served_ns(writer, kind, &lead);
+        from = from > before ? from : before;
+        to = from > INT64_MAX - cost ? INT64_MAX : from + cost;
+    } while (!quota_swap_if(served, &before, to));
+    if (to > lead) {
+        quota_raise(&writer->ledger->file->cells[kind].lead_ns, to);
     }
 }
 
-uint64_t quota_rate_wait_ns(struct quota_ledger *ledger,
-                            struct quota_payment *payment, uint64_t now_ns)
+/* How much more than TOLERANCE_NS a writer gets for being behind. */
+static uint64_t tolerance_behind(const struct quota_writer *writer, int kind)
 {
-    uint64_t left;
+    uint64_t lead, served = served_ns(writer, kind, &lead);
 
-    if (payment->start_ns <= now_ns) {
+    return served < lead ? TOLERANCE_BEHIND_NS * (lead - served) / BEHIND_MAX_NS
+                         : 0;
+}
+
+uint64_t quota_cell_buy(struct quota_writer *writer, enum quota_scope scope,
+                        int kind, uint64_t wanted, struct quota_time time,
+                        uint64_t *wait_ns)
+{
+    struct quota_meter meter = quota_meter_of(writer, scope);
+    struct quota_cell *cell = &meter.cells[kind];
+    uint64_t tolerance = TOLERANCE_NS, units;
+    struct reading reading;
+    enum move move;
+
+    if (scope == QUOTA_OF_TENANT) {
+        tolerance += tolerance_behind(writer, kind);
+    }
+    if (time.late_ns > LATE_MAX_NS) {
+        time.late_ns = LATE_MAX_NS;
+    }
+    do {
+        uint64_t fastest, most, least;
+
+        reading = read_cell(cell, meter.rates, kind);
+        fastest = reading.rate.max_per_sec ? reading.rate.max_per_sec
+                                           : reading.rate.per_sec;
+        most = units_in(PAY_MAX_NS, fastest);
+        least = units_in(PAY_MIN_NS, reading.rate.per_sec);
+        units = wanted > most ? most : wanted < least ? least : wanted;
+        move = pay(cell, &reading, units, tolerance, time, wait_ns);
+    } while (move == MOVE_AGAIN);
+    if (move == MOVE_DENIED) {
         return 0;
     }
-    if (quota_load(&ledger->file->policy.rate_generation) !=
-        payment->generation) {
-        quota_rate_pay(ledger, payment, payment->is_write, payment->bytes,
-                       now_ns);
-        if (payment->start_ns <= now_ns) {
-            return 0;
-        }
+    if (scope == QUOTA_OF_TENANT) {
+        serve(writer, kind, cost_ns(units, reading.rate.per_sec));
     }
-    left = payment->start_ns - now_ns;
-    return left < LOOK_AGAIN_NS ? left : LOOK_AGAIN_NS;
+    return units;
+}
+
+void quota_cell_charge(struct quota_writer *writer, enum quota_scope scope,
+                       int kind, uint64_t units, uint64_t now_ns)
+{
+    struct quota_meter meter = quota_meter_of(writer, scope);
+    struct quota_cell *cell = &meter.cells[kind];
+    struct quota_time time = { now_ns, 0 };
+    struct reading reading;
+    uint64_t wait_ns;
+
+    do {
+        reading = read_cell(cell, meter.rates, kind);
+    } while (pay(cell, &reading, units, UINT64_MAX, time, &wait_ns) !=
+             MOVE_DONE);
+    if (scope == QUOTA_OF_TENANT) {
+        serve(writer, kind, cost_ns(units, reading.rate.per_sec));
+    }
+}
+
+uint64_t quota_cell_ahead_ns(const struct quota_writer *writer,
+                             enum quota_scope scope, int kind, uint64_t now_ns)
+{
+    struct quota_meter meter = quota_meter_of(writer, scope);
+    struct rate rate = read_rate(meter.rates, kind);
+    struct quota_cell *cell = &meter.cells[kind];
+    uint64_t ahead = due_ns(quota_load(&cell->sustained_tat_ns), rate.burst_ns,
+                            now_ns) - now_ns;
+    uint64_t peak = !rate.max_per_sec ? 0 :
+        due_ns(quota_load(&cell->peak_tat_ns), 0, now_ns) - now_ns;
+
+    ahead = ahead > rate.burst_ns ? ahead - rate.burst_ns : 0;
+    return ahead > peak ? ahead : peak;
 }

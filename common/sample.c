@@ -6,11 +6,16 @@
  * settled_bytes is read first, then the kernel, then both are published: each
  * settled write had reached the kernel before it settled, so it is inside the
  * sample, and the sum never falls below the truth.
+ *
+ * Who wakes whom: a writer that was refused rings the doorbell, a futex on
+ * which the sampler sleeps; the sampler's answer is one too, on which threads
+ * may sleep (quota_admission_wait).  An event loop asks again from a timer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -19,7 +24,7 @@
 
 #include "ledger-layout.h"
 
-void quota_sample_begin(const struct quota_ledger *ledger,
+void quota_sample_begin(struct quota_ledger *ledger,
                         struct quota_sample *sample)
 {
     const struct quota_counters *counters = &ledger->file->counters;
@@ -27,23 +32,89 @@ void quota_sample_begin(const struct quota_ledger *ledger,
     /* The doorbell first: a writer rings after its refusal, so whatever it
      * saw settled by then is in settled_bytes. */
     sample->doorbell = quota_load(&counters->doorbell);
-    sample->settled_bytes = quota_load(&counters->settled_bytes);
+    sample->settled_bytes = 0;
+    sample->recalled_bytes = 0;
+    sample->volumes = quota_volumes_count(ledger);
+    for (unsigned i = 0; i < sample->volumes; i++) {
+        struct quota_volume *volume = &ledger->file->volumes[i];
+        uint64_t settled = 0;
+
+        for (unsigned n = 0; n < QUOTA_VOLUME_WRITERS; n++) {
+            struct quota_writer_words *words = &volume->writers[n];
+
+            uint64_t recalled = quota_lease_recall(words);
+
+            settled += recalled + quota_load(&words->settled_bytes);
+            sample->recalled_bytes += recalled;
+        }
+        sample->settled_bytes += settled;
+        sample->volume[i].settled_bytes = settled;
+        sample->volume[i].used_bytes = QUOTA_SAMPLE_UNKNOWN;
+    }
 }
 
-void quota_sample_publish(struct quota_ledger *ledger,
-                          const struct quota_sample *sample,
-                          uint64_t used_bytes, uint64_t now_ns,
-                          enum quota_reason reason)
+/*
+ * Whether nobody has published a newer sample: this one's bytes would stand
+ * beside its settled_at_sample until the second store.  A number that cannot
+ * be, since not so much was ever reserved, is nobody's.
+ */
+static bool is_newest(const struct quota_ledger *ledger, unsigned volume,
+                      enum quota_scope scope, const struct quota_sampled *to,
+                      uint64_t settled_bytes)
+{
+    uint64_t published = quota_load(&to->settled_at_sample);
+    struct quota_register_value reserved;
+
+    return settled_bytes >= published ||
+           quota_register_read(ledger, volume, scope, &reserved) < 0 ||
+           published > reserved.bytes;
+}
+
+/* [publish] sampled_bytes before settled_at_sample: account.c reads them the
+ * other way round. */
+static void publish(struct quota_sampled *to, uint64_t used_bytes,
+                    uint64_t settled_bytes, uint64_t now_ns)
+{
+    quota_store(&to->sampled_bytes, used_bytes);
+    quota_store(&to->settled_at_sample, settled_bytes);
+    quota_store(&to->sample_ns, now_ns);
+}
+
+int quota_sample_publish(struct quota_ledger *ledger,
+                         const struct quota_sample *sample,
+                         uint64_t used_bytes, uint64_t now_ns,
+                         enum quota_reason reason)
 {
     struct quota_sampled *to = &ledger->file->sample;
+    int ret = 0;
 
-    /* sampled_bytes before settled_at_sample: account.c reads them the other
-     * way round.  answered last: it makes the rest final. */
-    quota_store(&to->sampled_bytes, used_bytes);
-    quota_store(&to->settled_at_sample, sample->settled_bytes);
-    quota_store(&to->sample_ns, now_ns);
-    quota_store(&to->reason, reason);
-    quota_store(&to->answered, sample->doorbell);
+    /* Two that publish at once could leave the one's bytes with the other's
+     * settled_at_sample. */
+    if (quota_ledger_lock(ledger, QUOTA_SAMPLE_LOCK, F_OFD_SETLK,
+                          F_WRLCK) < 0) {
+        return -EBUSY;
+    }
+    for (unsigned i = 0; i < sample->volumes; i++) {
+        struct quota_sampled *of_volume = &ledger->file->volumes[i].sample;
+
+        if (sample->volume[i].used_bytes != QUOTA_SAMPLE_UNKNOWN &&
+            is_newest(ledger, i, QUOTA_OF_VOLUME, of_volume,
+                      sample->volume[i].settled_bytes)) {
+            publish(of_volume, sample->volume[i].used_bytes,
+                    sample->volume[i].settled_bytes, now_ns);
+        }
+    }
+    if (is_newest(ledger, 0, QUOTA_OF_TENANT, to, sample->settled_bytes)) {
+        publish(to, used_bytes, sample->settled_bytes, now_ns);
+        quota_store(&to->reason, reason);
+        /* [answer] Last: it makes the rest final. */
+        quota_store(&to->answered, sample->doorbell);
+    } else {
+        ret = -EBUSY;
+    }
+    quota_ledger_lock(ledger, QUOTA_SAMPLE_LOCK, F_OFD_SETLK, F_UNLCK);
+    syscall(SYS_futex, &to->answered, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    return ret;
 }
 
 int quota_doorbell_wait(struct quota_ledger *ledger, uint32_t seen,
@@ -69,7 +140,6 @@ uint32_t quota_doorbell_ring(struct quota_ledger *ledger)
     uint32_t ticket = atomic_fetch_add_explicit(doorbell, 1,
                                                 memory_order_acq_rel) + 1;
 
-    quota_test_store();
     syscall(SYS_futex, doorbell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     return ticket;
 }
@@ -79,7 +149,6 @@ uint64_t quota_doorbell_demand(struct quota_ledger *ledger)
     uint64_t demand = atomic_exchange_explicit(
         &ledger->file->counters.demand_bytes, 0, memory_order_acq_rel);
 
-    quota_test_store();
     return demand;
 }
 

@@ -10,6 +10,7 @@
 
 static const char *const reason_names[QUOTA_REASON_MAX] = {
     [QUOTA_REASON_NONE] = "none",
+    [QUOTA_REASON_VOLUME_LIMIT] = "volume-limit",
     [QUOTA_REASON_TENANT_LIMIT] = "tenant-limit",
     [QUOTA_REASON_GROUP_FULL] = "group-full",
     [QUOTA_REASON_ACCOUNTING_LOST] = "accounting-lost",
@@ -23,11 +24,6 @@ const char *quota_reason_name(enum quota_reason reason)
     return reason_names[reason];
 }
 
-static uint64_t add_saturating(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 int quota_state_charge(struct quota_state *state, const struct quota_lv *lv)
 {
     const char *tag = lv->tags ? lv->tags : "";
@@ -37,10 +33,10 @@ int quota_state_charge(struct quota_state *state, const struct quota_lv *lv)
         return 0;
     }
     if (strcmp(lv->segtype, "thin-pool") != 0) {
-        state->thick_bytes = add_saturating(state->thick_bytes, lv->size_bytes);
+        state->thick_bytes = quota_add_saturating(state->thick_bytes, lv->size_bytes);
         return 0;
     }
-    state->grant_bytes = add_saturating(state->grant_bytes, lv->size_bytes);
+    state->grant_bytes = quota_add_saturating(state->grant_bytes, lv->size_bytes);
     state->chunk_bytes = lv->chunk_bytes;
     while (*tag) {
         size_t len = strcspn(tag, ",");
@@ -61,7 +57,7 @@ int quota_state_charge(struct quota_state *state, const struct quota_lv *lv)
 uint64_t quota_state_can_grow(const struct quota_state *state,
                               enum quota_reason *reason)
 {
-    uint64_t held = add_saturating(state->thick_bytes, state->grant_bytes);
+    uint64_t held = quota_add_saturating(state->thick_bytes, state->grant_bytes);
     uint64_t room = state->limits.limit_bytes > held ?
                     state->limits.limit_bytes - held : 0;
     bool is_limit = room <= state->group_free_bytes;
@@ -83,22 +79,20 @@ static void read_rate(const struct quota_rate_words *words,
 
 /*
  * A rate's three words change one after the other, so a payer could see a mix;
- * the generation is odd meanwhile, and whatever was paid under it, or before
- * it, is charged anew once it has passed.  All cells are emptied together: a
- * voided payment was in each of them.
+ * the generation is odd meanwhile, and another one once it has passed: what
+ * was paid in advance is void then.
  */
-static void publish_rates(struct quota_ledger_file *file,
+static void publish_rates(struct quota_rates *to, struct quota_cell *cells,
                           const struct quota_rate *rates)
 {
-    struct quota_policy *policy = &file->policy;
-    uint32_t generation = quota_load(&policy->rate_generation);
+    uint32_t generation = quota_load(&to->generation);
     uint32_t armed = 0;
     bool is_changed = generation & 1;  /* whoever wrote before us was killed */
 
     for (int i = 0; i < QUOTA_RATE_MAX; i++) {
         struct quota_rate now;
 
-        read_rate(&policy->rates[i], &now);
+        read_rate(&to->words[i], &now);
         if (now.per_sec != rates[i].per_sec ||
             now.max_per_sec != rates[i].max_per_sec ||
             now.max_length_sec != rates[i].max_length_sec) {
@@ -112,16 +106,45 @@ static void publish_rates(struct quota_ledger_file *file,
         return;
     }
     generation |= 1;
-    quota_store(&policy->rate_generation, generation);
+    quota_store(&to->generation, generation);
     for (int i = 0; i < QUOTA_RATE_MAX; i++) {
-        quota_store(&policy->rates[i].per_sec, rates[i].per_sec);
-        quota_store(&policy->rates[i].max_per_sec, rates[i].max_per_sec);
-        quota_store(&policy->rates[i].max_length_sec, rates[i].max_length_sec);
-        quota_store(&file->cells[i].sustained_tat_ns, QUOTA_TAT_EMPTY);
-        quota_store(&file->cells[i].peak_tat_ns, QUOTA_TAT_EMPTY);
+        quota_store(&to->words[i].per_sec, rates[i].per_sec);
+        quota_store(&to->words[i].max_per_sec, rates[i].max_per_sec);
+        quota_store(&to->words[i].max_length_sec, rates[i].max_length_sec);
+        quota_store(&cells[i].sustained_tat_ns, QUOTA_TAT_EMPTY | generation);
+        quota_store(&cells[i].peak_tat_ns, QUOTA_TAT_EMPTY | generation);
     }
-    quota_store(&policy->rate_armed, armed);
-    quota_store(&policy->rate_generation, generation + 1);
+    quota_store(&to->armed, armed);
+    quota_store(&to->generation, generation + 1);
+}
+
+/* One word that says whether there is any rate to look at. */
+static void publish_any_armed(struct quota_ledger *ledger)
+{
+    struct quota_policy *policy = &ledger->file->policy;
+    unsigned count = quota_volumes_count(ledger);
+    uint32_t any = quota_load(&policy->rates.armed);
+
+    for (unsigned i = 0; i < count; i++) {
+        any |= quota_load(&ledger->file->volumes[i].rates.armed);
+    }
+    quota_store(&policy->any_armed, any);
+}
+
+/* A snapshot that was killed: no other can be under way, since it would have
+ * the group's lock. */
+static void end_epochs(struct quota_ledger *ledger)
+{
+    unsigned count = quota_volumes_count(ledger);
+
+    for (unsigned i = 0; i < count; i++) {
+        quota_u32 *epoch = &ledger->file->volumes[i].epoch;
+        uint32_t now = quota_load(epoch);
+
+        if (now % 2) {
+            quota_store(epoch, now + 1);
+        }
+    }
 }
 
 void quota_state_publish(struct quota_ledger *ledger,
@@ -137,7 +160,30 @@ void quota_state_publish(struct quota_ledger *ledger,
     quota_store(&policy->step_bytes, state->limits.step_bytes);
     quota_store(&policy->limit_bytes, state->limits.limit_bytes);
     quota_store(&policy->grant_bytes, state->grant_bytes);
-    publish_rates(ledger->file, state->limits.rates);
+    publish_rates(&policy->rates, ledger->file->cells, state->limits.rates);
+    publish_any_armed(ledger);
+    end_epochs(ledger);
+}
+
+int quota_volume_publish(struct quota_ledger *ledger, const char *name,
+                         const struct quota_limits *limits, unsigned weight)
+{
+    struct quota_volume *volume;
+    int i = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
+
+    if (i < 0) {
+        return i;
+    }
+    i = quota_volume_claim(ledger, name);
+    if (i >= 0) {
+        volume = &ledger->file->volumes[i];
+        quota_store(&volume->limit_bytes, limits->limit_bytes);
+        quota_store(&volume->weight, weight);
+        publish_rates(&volume->rates, volume->cells, limits->rates);
+        publish_any_armed(ledger);
+    }
+    quota_attach_unlock(ledger);
+    return i < 0 ? i : 0;
 }
 
 void quota_state_read(const struct quota_ledger *ledger,
@@ -153,7 +199,7 @@ void quota_state_read(const struct quota_ledger *ledger,
     state->chunk_bytes = quota_load(&policy->chunk_bytes);
     state->group_free_bytes = quota_load(&policy->group_free_bytes);
     for (int i = 0; i < QUOTA_RATE_MAX; i++) {
-        read_rate(&policy->rates[i], &state->limits.rates[i]);
+        read_rate(&policy->rates.words[i], &state->limits.rates[i]);
     }
 }
 
@@ -170,8 +216,8 @@ void quota_usage_read(const struct quota_ledger *ledger,
     usage->grant_bytes = reading.grant_bytes;
     usage->sampled_bytes = reading.sampled_bytes;
     usage->unsampled_bytes = reading.unsampled_bytes;
-    usage->used_bytes = add_saturating(
-        add_saturating(reading.thick_bytes, reading.sampled_bytes),
+    usage->used_bytes = quota_add_saturating(
+        quota_add_saturating(reading.thick_bytes, reading.sampled_bytes),
         reading.unsampled_bytes);
     usage->available_bytes = usage->limit_bytes > usage->used_bytes ?
                              usage->limit_bytes - usage->used_bytes : 0;

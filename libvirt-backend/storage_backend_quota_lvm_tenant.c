@@ -258,19 +258,20 @@ static void
 virStorageBackendQuotaLVMTenantFirstSample(virStorageBackendQuotaLVMTenant *tenant)
 {
     virStorageBackendQuotaLVMLV *thinPool = tenant->report.thinPool;
+    g_autofree struct quota_sample *sample = NULL;
     struct quota_usage usage;
-    struct quota_sample sample;
     unsigned long long used;
 
     quota_usage_read(tenant->ledger, &usage);
     if (usage.sample_ns != 0)
         return;
 
-    quota_sample_begin(tenant->ledger, &sample);
+    sample = g_new0(struct quota_sample, 1);
+    quota_sample_begin(tenant->ledger, sample);
     if (virStorageBackendQuotaLVMGetPoolUsed(tenant->group, thinPool->name,
                                              thinPool->chunkSize, &used, NULL) < 0)
         return;
-    quota_sample_publish(tenant->ledger, &sample, used, quota_clock_ns(),
+    quota_sample_publish(tenant->ledger, sample, used, quota_clock_ns(),
                          QUOTA_REASON_NONE);
 }
 

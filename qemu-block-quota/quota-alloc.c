@@ -6,8 +6,9 @@
  * A write to chunks that are paid for (quota-map.c) takes no lock.  Any other
  * write is listed with its chunks, so that two writes to one new chunk do not
  * both reserve it; the second waits for the first, as it would in the thin
- * pool.  Nothing is held while a request sleeps or is in flight but its place
- * in that list.
+ * pool.  Nothing is held while a request sleeps but its place in that list;
+ * while one is in flight that counts on paid chunks, a snapshot waits for it
+ * (quota_epoch_enter).
  */
 
 #include "qemu/osdep.h"
@@ -43,7 +44,7 @@ quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
     int ret;
 
     while (true) {
-        ret = quota_admission_poll(s->ledger, s->slot, bytes, now_ns,
+        ret = quota_admission_poll(s->writer, bytes, now_ns,
                                    s->opts.wait_timeout_ns, &admission);
         if (ret != -EAGAIN) {
             break;
@@ -92,7 +93,7 @@ static bool quota_is_at_limit(BDRVQuotaState *s)
  */
 static int coroutine_fn GRAPH_RDLOCK
 quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                 int64_t chunk_bytes, uint64_t *needed)
+                 const QuotaCharge *charge, uint64_t *needed)
 {
     BDRVQuotaState *s = bs->opaque;
     enum quota_reason reason = QUOTA_REASON_ACCOUNTING_LOST;
@@ -100,7 +101,7 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
     bool has_looked = false;
     int ret;
 
-    ret = quota_bytes_reserve(s->ledger, s->slot, *needed);
+    ret = quota_bytes_reserve(s->writer, *needed);
     if (ret == 0) {
         return 0;
     }
@@ -111,14 +112,14 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
      * room may be on its way, ask first and do not read in vain.
      */
     if (quota_is_at_limit(s)) {
-        *needed = quota_co_look(bs, offset, bytes, chunk_bytes);
+        *needed = quota_co_look(bs, offset, bytes, charge);
         has_looked = true;
     }
     if (*needed) {
         ret = quota_co_admit(bs, *needed, &reason);
     }
     if (ret < 0 && !has_looked) {
-        *needed = quota_co_look(bs, offset, bytes, chunk_bytes);
+        *needed = quota_co_look(bs, offset, bytes, charge);
         if (*needed && *needed < asked) {
             ret = quota_co_admit(bs, *needed, &reason);
         }
@@ -142,9 +143,10 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
 
 /*
  * Take over a chunk size that became known, or changed, after the node was
- * opened.  Called with s->lock; may release it.
+ * opened, and an epoch that has begun.  Called with s->lock; may release it.
  */
-static int coroutine_fn quota_co_refresh_chunk(BlockDriverState *bs)
+static int coroutine_fn quota_co_refresh_map(BlockDriverState *bs,
+                                             uint32_t epoch)
 {
     BDRVQuotaState *s = bs->opaque;
     struct quota_state state;
@@ -158,6 +160,8 @@ static int coroutine_fn quota_co_refresh_chunk(BlockDriverState *bs)
     }
     if (chunk_bytes != s->map->chunk_bytes) {
         reqlist_wait_all(&s->charges, 0, INT64_MAX, &s->lock);
+        quota_map_reset(s, chunk_bytes, bs->total_sectors * BDRV_SECTOR_SIZE);
+    } else if (epoch != s->map->epoch && epoch % 2 == 0) {
         quota_map_reset(s, chunk_bytes, bs->total_sectors * BDRV_SECTOR_SIZE);
     }
     return 0;
@@ -177,7 +181,8 @@ quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
 
     qemu_co_mutex_lock(&s->lock);
     do {
-        ret = quota_co_refresh_chunk(bs);
+        charge->epoch = quota_epoch_read(s->writer);
+        ret = quota_co_refresh_map(bs, charge->epoch);
         if (ret < 0) {
             qemu_co_mutex_unlock(&s->lock);
             return ret;
@@ -188,7 +193,9 @@ quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
     } while (reqlist_wait_one(&s->charges, first * chunk_bytes,
                               (end - first) * chunk_bytes, &s->lock));
 
-    unpaid = quota_map_count_unpaid(s, first, end);
+    /* While a snapshot is being taken, nothing counts as paid for. */
+    unpaid = charge->epoch == s->map->epoch
+             ? quota_map_count_unpaid(s, first, end) : end - first;
     if (unpaid) {
         reqlist_init_req(&s->charges, &charge->req, first * chunk_bytes,
                          (end - first) * chunk_bytes);
@@ -207,20 +214,18 @@ quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
     return unpaid;
 }
 
-int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
-                                 int64_t bytes, bool may_wait,
-                                 QuotaCharge *charge)
+/* -EAGAIN: what the write counted on holds no more; try again. */
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                    bool may_wait, QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
     int64_t unpaid;
     uint64_t needed;
     int ret;
 
-    charge->is_listed = false;
-    charge->needs_flush = false;
-    charge->reserved_bytes = 0;
-
-    if (!s->opts.allocation || !bytes || quota_map_is_paid(s, offset, bytes)) {
+    if (quota_map_enter(s, offset, bytes)) {
+        charge->is_announced = true;
         return 0;
     }
 
@@ -230,15 +235,30 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
         return -ENOSPC;
     }
     if (!unpaid) {
-        return 0;
+        /* Somebody else has paid for them meanwhile. */
+        return -EAGAIN;
     }
 
     needed = unpaid * charge->chunk_bytes;
-    ret = may_wait ? quota_co_reserve(bs, offset, bytes, charge->chunk_bytes,
-                                      &needed)
-                   : quota_bytes_reserve(s->ledger, s->slot, needed);
+    ret = may_wait ? quota_co_reserve(bs, offset, bytes, charge, &needed)
+                   : quota_bytes_reserve(s->writer, needed);
     if (ret < 0) {
         return quota_co_settle(bs, charge, -ENOSPC, false);
+    }
+    if (needed < charge->req.bytes) {
+        /*
+         * Not before the reservation: a snapshot waits for who is announced,
+         * and the pool may only grow after it.
+         */
+        if (quota_epoch_enter(s->writer) != charge->epoch ||
+            charge->epoch % 2) {
+            quota_epoch_leave(s->writer);
+            if (needed) {
+                quota_bytes_return(s->writer, needed);
+            }
+            return quota_co_settle(bs, charge, -EAGAIN, false);
+        }
+        charge->is_announced = true;
     }
     if (needed) {
         charge->reserved_bytes = needed;
@@ -250,14 +270,38 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
     return 0;
 }
 
-int coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
-                                 int ret, bool is_paid)
+int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
+                                 int64_t bytes, bool may_wait,
+                                 QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
+    int ret;
 
-    if (!charge->is_listed) {
-        return ret;
+    charge->is_listed = false;
+    charge->is_announced = false;
+    charge->needs_flush = false;
+    charge->reserved_bytes = 0;
+
+    if (!s->opts.allocation || !bytes) {
+        return 0;
     }
+    while ((ret = quota_co_try_charge(bs, offset, bytes, may_wait,
+                                      charge)) == -EAGAIN) {
+        ret = quota_co_wait_epoch(bs);
+        if (ret < 0) {
+            quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
+            break;
+        }
+    }
+    return ret;
+}
+
+/* Settle what was reserved, and leave the list. */
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_settle_listed(BlockDriverState *bs, QuotaCharge *charge, int ret,
+                       bool is_paid)
+{
+    BDRVQuotaState *s = bs->opaque;
 
     /*
      * What is settled must be in the next sample, so it must have left the
@@ -274,17 +318,47 @@ int coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
      * what is counted as in flight still.
      */
     if (charge->reserved_bytes) {
-        quota_bytes_settle(s->ledger, s->slot, charge->reserved_bytes);
+        quota_bytes_settle(s->writer, charge->reserved_bytes);
         stat64_add(&s->settled_bytes, charge->reserved_bytes);
     }
 
     qemu_co_mutex_lock(&s->lock);
     if (ret >= 0 && is_paid) {
-        quota_map_set_paid(s, charge->paid_first, charge->paid_end);
+        quota_map_set_paid(s, charge->paid_first, charge->paid_end,
+                           charge->epoch);
     }
     reqlist_remove_req(&charge->req);
+    charge->is_listed = false;
     qemu_co_mutex_unlock(&s->lock);
     return ret;
+}
+
+int coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
+                                 int ret, bool is_paid)
+{
+    BDRVQuotaState *s = bs->opaque;
+
+    if (charge->is_listed) {
+        ret = quota_co_settle_listed(bs, charge, ret, is_paid);
+    }
+    if (charge->is_announced) {
+        quota_epoch_leave(s->writer);
+    }
+    return ret;
+}
+
+int coroutine_fn quota_co_wait_epoch(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    uint64_t begin_ns = quota_clock_ns();
+
+    while (quota_epoch_read(s->writer) % 2) {
+        if (quota_clock_ns() - begin_ns >= s->opts.wait_timeout_ns) {
+            return -ENOSPC;
+        }
+        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, QUOTA_POLL_MIN_NS);
+    }
+    return 0;
 }
 
 void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
@@ -359,7 +433,7 @@ int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
     ret = bdrv_co_truncate(bs->file, offset, exact, prealloc, flags, errp);
 
     if (reserved_bytes) {
-        quota_bytes_settle(s->ledger, s->slot, reserved_bytes);
+        quota_bytes_settle(s->writer, reserved_bytes);
         stat64_add(&s->settled_bytes, reserved_bytes);
     }
     if (s->opts.allocation && offset < old_length) {

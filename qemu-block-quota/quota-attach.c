@@ -132,21 +132,24 @@ void quota_publish_inline(BDRVQuotaState *s)
 }
 
 /* 0: the caller is the one who samples. */
-static int quota_begin_sample(BDRVQuotaState *s, struct quota_sample *sample)
+static int quota_begin_sample(BDRVQuotaState *s)
 {
     if (qatomic_xchg(&s->is_sampling, true)) {
         return -EBUSY;
     }
-    quota_sample_begin(s->ledger, sample);
+    quota_sample_begin(s->ledger, &s->sample);
     return 0;
 }
 
-static int quota_end_sample(BDRVQuotaState *s, struct quota_sample *sample,
-                            int64_t used)
+static int quota_end_sample(BDRVQuotaState *s, int64_t used)
 {
     if (used >= 0) {
+        /* It has no other volume. */
+        if (s->sample.volumes) {
+            s->sample.volume[0].used_bytes = used;
+        }
         /* Nobody makes room: whoever is refused by this sample is refused. */
-        quota_sample_publish(s->ledger, sample, used, quota_clock_ns(),
+        quota_sample_publish(s->ledger, &s->sample, used, quota_clock_ns(),
                              QUOTA_REASON_TENANT_LIMIT);
     }
     qatomic_store_release(&s->is_sampling, false);
@@ -156,27 +159,72 @@ static int quota_end_sample(BDRVQuotaState *s, struct quota_sample *sample,
 int coroutine_fn quota_co_sample(BlockDriverState *bs)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_sample sample;
-    int ret = quota_begin_sample(s, &sample);
+    int ret = quota_begin_sample(s);
 
     if (ret < 0) {
         return ret;
     }
-    return quota_end_sample(s, &sample,
-                            bdrv_co_get_allocated_file_size(bs->file->bs));
+    return quota_end_sample(s, bdrv_co_get_allocated_file_size(bs->file->bs));
 }
 
 int quota_sample(BlockDriverState *bs)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_sample sample;
-    int ret = quota_begin_sample(s, &sample);
+    int ret = quota_begin_sample(s);
 
     if (ret < 0) {
         return ret;
     }
-    return quota_end_sample(s, &sample,
-                            bdrv_get_allocated_file_size(bs->file->bs));
+    return quota_end_sample(s, bdrv_get_allocated_file_size(bs->file->bs));
+}
+
+/* Whether the ledger knows the node's volume, with all the writers it may have. */
+static bool quota_is_volume_taken(BDRVQuotaState *s)
+{
+    struct quota_volume_usage usage;
+    int ret;
+    unsigned i;
+
+    for (i = 0; (ret = quota_volume_read(s->ledger, i, &usage)) != -ENOENT;
+         i++) {
+        if (ret == 0 && usage.writers == QUOTA_VOLUME_WRITERS &&
+            !strncmp(usage.name, s->opts.volume, sizeof(usage.name) - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void quota_attach_error(BDRVQuotaState *s, int error, Error **errp)
+{
+    switch (error) {
+    case -EUSERS:
+        if (quota_is_volume_taken(s)) {
+            error_setg(errp, "Volume '%s' of tenant '%s' has all its %d "
+                       "writers in ledger '%s'; remove a node that uses it",
+                       s->opts.volume, s->opts.tenant, QUOTA_VOLUME_WRITERS,
+                       s->opts.ledger);
+        } else {
+            error_setg(errp, "Tenant '%s' has all its %d volumes in ledger "
+                       "'%s', none is left for volume '%s'; remove nodes of "
+                       "another one", s->opts.tenant, QUOTA_LEDGER_VOLUMES,
+                       s->opts.ledger, s->opts.volume);
+        }
+        break;
+    case -EBUSY:
+        error_setg(errp, "Ledger '%s' of tenant '%s' is kept locked by "
+                   "another process", s->opts.ledger, s->opts.tenant);
+        break;
+    case -EUCLEAN:
+        error_setg(errp, "Ledger '%s' of tenant '%s' contradicts itself; %s",
+                   s->opts.ledger, s->opts.tenant,
+                   quota_ledger_way_out(error));
+        break;
+    default:
+        error_setg_errno(errp, -error, "Cannot become a writer of volume '%s'",
+                         s->opts.volume);
+        break;
+    }
 }
 
 int quota_attach(BlockDriverState *bs, Error **errp)
@@ -214,16 +262,13 @@ int quota_attach(BlockDriverState *bs, Error **errp)
         }
     }
 
-    ret = quota_slot_attach(s->ledger, s->opts.volume);
+    ret = quota_writer_attach(s->ledger, s->opts.volume, &s->writer);
     if (ret < 0) {
-        error_setg(errp, "Ledger '%s' has no slot left for another node: all "
-                   "of tenant '%s' are taken (%u)", s->opts.ledger,
-                   s->opts.tenant, quota_slot_count(s->ledger));
+        quota_attach_error(s, ret, errp);
         quota_ledger_close(s->ledger);
         s->ledger = NULL;
         return ret;
     }
-    s->slot = ret;
 
     if (quota_is_private(s) && s->opts.allocation) {
         quota_sample(bs);
@@ -238,7 +283,8 @@ void quota_detach(BlockDriverState *bs)
     BDRVQuotaState *s = bs->opaque;
 
     quota_map_free(s);
-    quota_slot_detach(s->ledger, s->slot);
+    quota_writer_detach(s->writer);
+    s->writer = NULL;
     quota_ledger_close(s->ledger);
     s->ledger = NULL;
 }

@@ -19,7 +19,7 @@
 #include "qemu/timer.h"
 
 #include "compat.h"
-#include "common/quota-ledger.h"
+#include "common/quota-writer.h"
 
 /*
  * What is charged at once where no thin pool says otherwise; no thin pool has
@@ -38,13 +38,14 @@ typedef struct QuotaOptions {
 } QuotaOptions;
 
 /*
- * Chunks that need not be paid for again.  Immutable but for the bits, which
+ * Chunks that need not be paid for again in an epoch.  Immutable but for the bits, which
  * change under BDRVQuotaState.lock; read under it or under RCU.
  */
 typedef struct QuotaMap {
     struct rcu_head rcu;
     uint64_t chunk_bytes;
     int64_t nb_chunks;
+    uint32_t epoch;             /* of the volume; even: see quota-writer.h */
     unsigned long bits[];
 } QuotaMap;
 
@@ -52,7 +53,7 @@ typedef struct BDRVQuotaState {
     /* Written by open and close, and by reopen while the node is drained. */
     QuotaOptions opts;
     struct quota_ledger *ledger;
-    int slot;
+    struct quota_writer *writer;
 
     /* Protects the bits and the replacing of @map, and @charges. */
     CoMutex lock;
@@ -68,8 +69,10 @@ typedef struct BDRVQuotaState {
     QLIST_HEAD(, QuotaSleeper) sleepers;
     bool is_drained;
 
-    /* Atomic: somebody samples a ledger that only this node has. */
+    /* Atomic: somebody samples a ledger that only this node has... */
     bool is_sampling;
+    /* ...and may use this, which is too large for a coroutine's stack. */
+    struct quota_sample sample;
     /* Atomic: BLOCK_QUOTA_REFUSED was sent, BLOCK_QUOTA_RECOVERED was not. */
     bool is_refusing;
 
@@ -120,12 +123,22 @@ int GRAPH_RDLOCK quota_sample(BlockDriverState *bs);
 /* Any thread; lock not needed. */
 bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes);
 
+/*
+ * quota_map_enter: whether a write is paid for.  If so it has been announced:
+ * quota_epoch_leave when it has finished.  Any thread; lock not needed.
+ */
+bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes);
+
 /* The others: with BDRVQuotaState.lock, or while no I/O is in flight. */
+
+/* quota_map_reset: forget everything, in favour of the volume's epoch. */
 void quota_map_reset(BDRVQuotaState *s, uint64_t chunk_bytes,
                      int64_t length_bytes);
 void quota_map_free(BDRVQuotaState *s);
 int64_t quota_map_count_unpaid(BDRVQuotaState *s, int64_t first, int64_t end);
-void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end);
+/* @epoch: as it was before they were paid for; void if it has passed. */
+void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end,
+                        uint32_t epoch);
 void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end);
 
 /* ---- quota-alloc.c ------------------------------------------------------ */
@@ -134,10 +147,12 @@ void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end);
 typedef struct QuotaCharge {
     BlockReq req;               /* in BDRVQuotaState.charges if is_listed */
     uint64_t chunk_bytes;       /* stays so while it is listed */
+    uint32_t epoch;             /* when its chunks were looked up */
     int64_t paid_first;         /* chunks that are paid for if it succeeds */
     int64_t paid_end;
     uint64_t reserved_bytes;
     bool is_listed;
+    bool is_announced;          /* counts on chunks that are paid for */
     bool needs_flush;           /* space is taken when the cache is written */
 } QuotaCharge;
 
@@ -159,6 +174,13 @@ quota_co_settle(BlockDriverState *bs, QuotaCharge *charge, int ret,
                 bool is_paid);
 
 /*
+ * quota_co_wait_epoch: wait while a snapshot is being taken: until it has been,
+ * nobody knows which chunks can be written to without new space.  -ENOSPC: it
+ * takes longer than the wait timeout.
+ */
+int coroutine_fn quota_co_wait_epoch(BlockDriverState *bs);
+
+/*
  * quota_co_forget: call before chunks may be given back: keeps writes to them
  * out until the calling request is done, and takes them as not paid for.
  */
@@ -172,10 +194,11 @@ quota_co_truncate(BlockDriverState *bs, int64_t offset, bool exact,
 
 /* ---- quota-mapped.c ----------------------------------------------------- */
 
-/* How much new space a listed write needs, by what is there already. */
+/* How much new space a listed write needs, by what is there already.  If less
+ * than it has chunks, that holds for the epoch of @charge. */
 uint64_t coroutine_fn GRAPH_RDLOCK
 quota_co_look(BlockDriverState *bs, int64_t offset, int64_t bytes,
-              int64_t chunk_bytes);
+              const QuotaCharge *charge);
 
 /*
  * quota_co_zero_in_place: make a range read as zeroes without new space: what
@@ -191,13 +214,13 @@ quota_co_zero_in_place(BlockDriverState *bs, int64_t offset, int64_t bytes,
 void coroutine_fn quota_co_pay_slow(BlockDriverState *bs, int64_t bytes,
                                     bool is_write);
 
-/* quota_co_pay: pay for a request that has arrived, and wait for its turn. */
+/* quota_co_pay: have a request that has arrived wait until it is paid for. */
 static inline void coroutine_fn
 quota_co_pay(BlockDriverState *bs, int64_t bytes, bool is_write)
 {
     BDRVQuotaState *s = bs->opaque;
 
-    if (unlikely(quota_rate_is_armed(s->ledger))) {
+    if (unlikely(quota_rate_is_armed(s->writer))) {
         quota_co_pay_slow(bs, bytes, is_write);
     }
 }

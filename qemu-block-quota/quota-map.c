@@ -8,8 +8,12 @@
  * only by a write that has succeeded, or for a chunk that was seen to be
  * allocated.
  *
- * Reading takes no lock and no store, so that writes to paid chunks from
- * several threads do not meet.
+ * It holds for one epoch of the volume, which a snapshot ends: the next write
+ * to each chunk copies it.  A write that counts on the map announces itself
+ * for as long as it is in flight, and a snapshot waits for it.
+ *
+ * Reading takes no lock, so that writes to paid chunks from several threads
+ * meet in nothing but the count of them, one add before and one after.
  */
 
 #include "qemu/osdep.h"
@@ -22,7 +26,8 @@
 /* Maps beyond this (2 EiB of 64 KiB chunks) say that somebody is mistaken. */
 #define QUOTA_MAP_MAX_CHUNKS (INT64_C(1) << 45)
 
-static QuotaMap *quota_map_new(uint64_t chunk_bytes, int64_t nb_chunks)
+static QuotaMap *quota_map_new(uint64_t chunk_bytes, int64_t nb_chunks,
+                               uint32_t epoch)
 {
     QuotaMap *map;
 
@@ -31,6 +36,7 @@ static QuotaMap *quota_map_new(uint64_t chunk_bytes, int64_t nb_chunks)
     if (map) {
         map->chunk_bytes = chunk_bytes;
         map->nb_chunks = nb_chunks;
+        map->epoch = epoch;
     }
     return map;
 }
@@ -49,13 +55,15 @@ void quota_map_reset(BDRVQuotaState *s, uint64_t chunk_bytes,
                      int64_t length_bytes)
 {
     int64_t nb_chunks = DIV_ROUND_UP(length_bytes, chunk_bytes);
+    /* While a snapshot is being taken: the epoch that begins afterwards. */
+    uint32_t epoch = ROUND_UP(quota_epoch_read(s->writer), 2);
     QuotaMap *map = NULL;
 
     if (nb_chunks < QUOTA_MAP_MAX_CHUNKS) {
-        map = quota_map_new(chunk_bytes, nb_chunks);
+        map = quota_map_new(chunk_bytes, nb_chunks, epoch);
     }
     /* Without memory for the bits, every write is charged. */
-    quota_map_replace(s, map ?: quota_map_new(chunk_bytes, 0));
+    quota_map_replace(s, map ?: quota_map_new(chunk_bytes, 0, epoch));
 }
 
 void quota_map_free(BDRVQuotaState *s)
@@ -63,17 +71,35 @@ void quota_map_free(BDRVQuotaState *s)
     quota_map_replace(s, NULL);
 }
 
+static bool quota_map_has(const QuotaMap *map, int64_t offset, int64_t bytes)
+{
+    int64_t first = offset / map->chunk_bytes;
+    int64_t end = (offset + bytes - 1) / map->chunk_bytes + 1;
+
+    return end <= map->nb_chunks &&
+           find_next_zero_bit(map->bits, end, first) >= end;
+}
+
 bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes)
 {
+    RCU_READ_LOCK_GUARD();
+    return quota_map_has(qatomic_rcu_read(&s->map), offset, bytes);
+}
+
+bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes)
+{
     QuotaMap *map;
-    int64_t first, end;
 
     RCU_READ_LOCK_GUARD();
     map = qatomic_rcu_read(&s->map);
-    first = offset / map->chunk_bytes;
-    end = (offset + bytes - 1) / map->chunk_bytes + 1;
-    return end <= map->nb_chunks &&
-           find_next_zero_bit(map->bits, end, first) >= end;
+    if (!quota_map_has(map, offset, bytes)) {
+        return false;
+    }
+    if (likely(quota_epoch_enter(s->writer) == map->epoch)) {
+        return true;
+    }
+    quota_epoch_leave(s->writer);
+    return false;
 }
 
 int64_t quota_map_count_unpaid(BDRVQuotaState *s, int64_t first, int64_t end)
@@ -91,13 +117,18 @@ int64_t quota_map_count_unpaid(BDRVQuotaState *s, int64_t first, int64_t end)
     return unpaid;
 }
 
-void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end)
+void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end,
+                        uint32_t epoch)
 {
     QuotaMap *map = s->map;
 
+    if (map->epoch != epoch || quota_epoch_read(s->writer) != epoch) {
+        return;
+    }
     if (end > map->nb_chunks && end < QUOTA_MAP_MAX_CHUNKS) {
         /* The child grew, as the file below an image format does. */
-        map = quota_map_new(map->chunk_bytes, MAX(end, map->nb_chunks * 2));
+        map = quota_map_new(map->chunk_bytes, MAX(end, map->nb_chunks * 2),
+                            epoch);
         if (map) {
             bitmap_copy(map->bits, s->map->bits, s->map->nb_chunks);
             quota_map_replace(s, map);

@@ -108,9 +108,10 @@ quota_co_is_mapped(BlockDriverState *bs, int64_t chunk_start,
 }
 
 uint64_t coroutine_fn quota_co_look(BlockDriverState *bs, int64_t offset,
-                                    int64_t bytes, int64_t chunk_bytes)
+                                    int64_t bytes, const QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
+    int64_t chunk_bytes = charge->chunk_bytes;
     int64_t chunk = offset / chunk_bytes;
     uint64_t needed = 0;
 
@@ -123,7 +124,7 @@ uint64_t coroutine_fn quota_co_look(BlockDriverState *bs, int64_t offset,
         switch (quota_co_is_mapped(bs, start, chunk_bytes, offset, bytes)) {
         case QUOTA_MAPPED_CHUNK:
             qemu_co_mutex_lock(&s->lock);
-            quota_map_set_paid(s, chunk, chunk + 1);
+            quota_map_set_paid(s, chunk, chunk + 1, charge->epoch);
             qemu_co_mutex_unlock(&s->lock);
             break;
         case QUOTA_MAPPED_REQUEST:
@@ -136,27 +137,47 @@ uint64_t coroutine_fn quota_co_look(BlockDriverState *bs, int64_t offset,
     return needed;
 }
 
+/* Zero the beginning of a range; *@done: how much of it. */
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_zero_piece(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                    BdrvRequestFlags flags, int64_t *done)
+{
+    int ret;
+
+    if (quota_has_block_status(bs)) {
+        ret = bdrv_co_block_status(bs->file->bs, offset, bytes, done, NULL,
+                                   NULL);
+        if (ret >= 0) {
+            ret = !(ret & BDRV_BLOCK_ZERO);
+        }
+    } else {
+        *done = MIN(bytes, QUOTA_PROBE_BYTES - offset % QUOTA_PROBE_BYTES);
+        ret = quota_co_has_content(bs, offset, *done);
+    }
+    if (ret > 0) {
+        ret = bdrv_co_pwrite_zeroes(bs->file, offset, *done, flags);
+    }
+    return ret;
+}
+
 int coroutine_fn quota_co_zero_in_place(BlockDriverState *bs, int64_t offset,
                                         int64_t bytes, BdrvRequestFlags flags)
 {
-    bool has_status = quota_has_block_status(bs);
+    BDRVQuotaState *s = bs->opaque;
     int64_t n;
     int ret;
 
     for (; bytes > 0; offset += n, bytes -= n) {
-        if (has_status) {
-            ret = bdrv_co_block_status(bs->file->bs, offset, bytes, &n, NULL,
-                                       NULL);
-            if (ret >= 0) {
-                ret = !(ret & BDRV_BLOCK_ZERO);
+        /* From the look to the write, no snapshot may come between. */
+        while (quota_epoch_enter(s->writer) % 2) {
+            quota_epoch_leave(s->writer);
+            ret = quota_co_wait_epoch(bs);
+            if (ret < 0) {
+                return ret;
             }
-        } else {
-            n = MIN(bytes, QUOTA_PROBE_BYTES - offset % QUOTA_PROBE_BYTES);
-            ret = quota_co_has_content(bs, offset, n);
         }
-        if (ret > 0) {
-            ret = bdrv_co_pwrite_zeroes(bs->file, offset, n, flags);
-        }
+        ret = quota_co_zero_piece(bs, offset, bytes, flags, &n);
+        quota_epoch_leave(s->writer);
         if (ret < 0) {
             return ret;
         }

@@ -54,7 +54,7 @@ static QemuOptsList quota_opts = {
         }, {
             .name = QUOTA_OPT_VOLUME,
             .type = QEMU_OPT_STRING,
-            .help = "name of the volume, for reports",
+            .help = "name of the volume, as the ledger has it",
         }, {
             .name = QUOTA_OPT_ALLOCATION,
             .type = QEMU_OPT_BOOL,

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Throughput of a quota node: pay on arrival, sleep until the paid slot.
+ * Throughput of a quota node: take a turn on arrival, sleep until it is paid
+ * for.
  *
- * A request pays before it sleeps, so a drain may let it go early: whoever
- * comes next finds the tenant's cells moved on.  But only by so much, or a
- * guest that has its device reset again and again would never have to pay
+ * Who is first in its writer's queue pays; when it has, it wakes the next one,
+ * in whatever thread that is.  A drain lets requests go before they have paid:
+ * what they owe is paid for before anything else is.  But only by so much, or
+ * a guest that has its device reset again and again would never have to pay
  * back; for the rest, a drain takes as long as on a disk of that speed.
  *
  * Each request sleeps in its own AioContext and is woken there.  No lock is
- * held over a yield, and no request waits for another one.
+ * held over a yield.
  */
 
 #include "qemu/osdep.h"
@@ -19,14 +21,19 @@
 
 #include "quota-int.h"
 
-/* How far a drain lets a request go ahead of its slot. */
+/* How far a drain lets requests go ahead of the rates. */
 #define QUOTA_DRAIN_AHEAD_NS NANOSECONDS_PER_SECOND
 
-/* Lives on the stack of a request that sleeps. */
+/* Lives on the stack of a request that waits for its turn. */
 typedef struct QuotaSleeper {
+    struct quota_turn turn;
     QemuCoSleep sleep;
     QEMUTimer timer;
-    QEMUTimer drain_timer;      /* armed, at once, by quota_drain_begin */
+    /*
+     * Armed, at once, by a drain and by who is ahead in the queue.  Of
+     * QEMU_CLOCK_REALTIME: QEMU_CLOCK_VIRTUAL may stand still.
+     */
+    QEMUTimer poke_timer;
     QLIST_ENTRY(QuotaSleeper) next;
 } QuotaSleeper;
 
@@ -51,67 +58,91 @@ static void quota_sleep_cb(void *opaque)
 }
 
 /*
- * Sleeps for @ns, or until a drain begins.  @is_drained: what the
- * caller made @ns from; if that has changed, it does not sleep at all.
+ * In any thread.  The coroutine may be between asking for its turn and going
+ * to sleep: a timer, unlike qemu_co_sleep_wake(), waits until it sleeps, since
+ * it runs in the same AioContext.
  */
-static void coroutine_fn quota_co_sleep(BDRVQuotaState *s, uint64_t ns,
-                                        bool is_drained)
+static void quota_sleeper_poke(QuotaSleeper *sleeper)
+{
+    timer_mod_ns(&sleeper->poke_timer, 0);
+}
+
+static void quota_turn_wake(struct quota_turn *turn)
+{
+    quota_sleeper_poke(container_of(turn, QuotaSleeper, turn));
+}
+
+/* How long to sleep before the turn is asked for again; 0: go. */
+static uint64_t quota_drained_wait_ns(BDRVQuotaState *s, QuotaSleeper *sleeper,
+                                      uint64_t wait_ns, uint64_t now_ns)
+{
+    uint64_t ahead_ns;
+
+    ahead_ns = quota_turn_ahead_ns(s->writer, &sleeper->turn, now_ns);
+    if (ahead_ns <= QUOTA_DRAIN_AHEAD_NS || qtest_enabled()) {
+        quota_turn_leave(s->writer, &sleeper->turn, now_ns);
+        return 0;
+    }
+    return MIN(wait_ns, ahead_ns - QUOTA_DRAIN_AHEAD_NS);
+}
+
+static void coroutine_fn quota_co_take_turn(BDRVQuotaState *s, int64_t bytes,
+                                            bool is_write)
 {
     AioContext *ctx = qemu_get_current_aio_context();
     QEMUClockType type = quota_clock_type();
-    QuotaSleeper sleeper = {};
+    uint64_t begin_ns = quota_rate_now_ns();
+    uint64_t now_ns = begin_ns;
+    uint64_t wait_ns;
+    QuotaSleeper sleeper = {
+        .turn.wake = quota_turn_wake,
+    };
 
+    /* Before the turn is taken, which is when wake may first be called. */
     aio_timer_init(ctx, &sleeper.timer, type, SCALE_NS,
                    quota_sleep_cb, &sleeper);
-    /* QEMU_CLOCK_VIRTUAL may stand still; drain must not. */
-    aio_timer_init(ctx, &sleeper.drain_timer, QEMU_CLOCK_REALTIME, SCALE_NS,
+    aio_timer_init(ctx, &sleeper.poke_timer, QEMU_CLOCK_REALTIME, SCALE_NS,
                    quota_sleep_cb, &sleeper);
-
     WITH_QEMU_LOCK_GUARD(&s->sleepers_lock) {
-        if (s->is_drained != is_drained) {
-            return;
-        }
         QLIST_INSERT_HEAD(&s->sleepers, &sleeper, next);
     }
 
-    timer_mod_ns(&sleeper.timer, qemu_clock_get_ns(type) + ns);
-    qemu_co_sleep(&sleeper.sleep);
+    wait_ns = quota_turn_take(s->writer, &sleeper.turn, is_write, bytes,
+                              now_ns);
+    while (wait_ns) {
+        /* A drain that begins after this look pokes us. */
+        if (qatomic_read(&s->is_drained)) {
+            wait_ns = quota_drained_wait_ns(s, &sleeper, wait_ns, now_ns);
+            if (!wait_ns) {
+                break;
+            }
+        }
+        timer_mod_ns(&sleeper.timer, qemu_clock_get_ns(type) + wait_ns);
+        qemu_co_sleep(&sleeper.sleep);
+        now_ns = quota_rate_now_ns();
+        wait_ns = quota_turn_poll(s->writer, &sleeper.turn, now_ns);
+    }
 
+    /* The turn is out of the queue: only a drain could still arm a timer. */
     WITH_QEMU_LOCK_GUARD(&s->sleepers_lock) {
         QLIST_REMOVE(&sleeper, next);
     }
-    /* Not before: until it left the list, quota_drain_begin may arm one. */
     timer_del(&sleeper.timer);
-    timer_del(&sleeper.drain_timer);
+    timer_del(&sleeper.poke_timer);
+
+    if (now_ns != begin_ns) {
+        stat64_add(&s->rate_waits, 1);
+        stat64_add(&s->rate_wait_ns, now_ns - begin_ns);
+    }
 }
 
 void coroutine_fn quota_co_pay_slow(BlockDriverState *bs, int64_t bytes,
                                     bool is_write)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_payment payment;
-    uint64_t begin_ns = quota_rate_now_ns();
-    uint64_t now_ns = begin_ns;
-    uint64_t wait_ns;
 
-    quota_rate_pay(s->ledger, &payment, is_write, bytes, now_ns);
-    while ((wait_ns = quota_rate_wait_ns(s->ledger, &payment, now_ns))) {
-        bool is_drained = qatomic_read(&s->is_drained);
-
-        if (is_drained) {
-            uint64_t left_ns = payment.start_ns - now_ns;
-
-            if (left_ns <= QUOTA_DRAIN_AHEAD_NS || qtest_enabled()) {
-                break;
-            }
-            wait_ns = MIN(wait_ns, left_ns - QUOTA_DRAIN_AHEAD_NS);
-        }
-        quota_co_sleep(s, wait_ns, is_drained);
-        now_ns = quota_rate_now_ns();
-    }
-    if (now_ns != begin_ns) {
-        stat64_add(&s->rate_waits, 1);
-        stat64_add(&s->rate_wait_ns, now_ns - begin_ns);
+    if (!quota_turn_is_paid(s->writer, is_write, bytes)) {
+        quota_co_take_turn(s, bytes, is_write);
     }
 }
 
@@ -127,7 +158,7 @@ void quota_drain_begin(BlockDriverState *bs)
     QEMU_LOCK_GUARD(&s->sleepers_lock);
     qatomic_set(&s->is_drained, true);
     QLIST_FOREACH(sleeper, &s->sleepers, next) {
-        timer_mod_ns(&sleeper->drain_timer, 0);
+        quota_sleeper_poke(sleeper);
     }
 }
 

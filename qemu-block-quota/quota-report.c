@@ -19,6 +19,8 @@ static BlockQuotaReason quota_qapi_reason(enum quota_reason reason)
         return BLOCK_QUOTA_REASON_NONE;
     case QUOTA_REASON_TENANT_LIMIT:
         return BLOCK_QUOTA_REASON_TENANT_LIMIT;
+    case QUOTA_REASON_VOLUME_LIMIT:
+        return BLOCK_QUOTA_REASON_VOLUME_LIMIT;
     case QUOTA_REASON_GROUP_FULL:
         return BLOCK_QUOTA_REASON_GROUP_FULL;
     default:

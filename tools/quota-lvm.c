@@ -161,6 +161,8 @@ command_list(int argc, char **argv)
     text = is_json ? report_list_json(reports, tenants->len)
                    : report_list_text(reports, tenants->len);
     g_print("%s", text);
+    for (guint i = 0; i < tenants->len; i++)
+        report_clear(&reports[i]);
     return EXIT_SUCCESS;
 }
 
@@ -200,6 +202,7 @@ command_show(int argc, char **argv)
     text = is_json ? report_show_json(&report)
                            : report_show_text(&report);
     g_print("%s", text);
+    report_clear(&report);
     return EXIT_SUCCESS;
 }
 

@@ -13,6 +13,7 @@
 
 enum report_kind {
     REPORT_TEXT,                /* const char * */
+    REPORT_NAME,                /* char [] */
     REPORT_BYTES,               /* the others: uint64_t */
     REPORT_COUNT,
     REPORT_FLAG,                /* bool */
@@ -30,6 +31,7 @@ struct report_field {
 };
 
 #define REPORT_AT(member) offsetof(struct report, member)
+#define REPORT_VOLUME_AT(member) offsetof(struct report_volume, member)
 
 static const struct report_field report_fields[] = {
     { "group", "GROUP", "Group", REPORT_TEXT, REPORT_AT(group) },
@@ -57,30 +59,83 @@ static const struct report_field report_fields[] = {
     { NULL, "RATE", NULL, REPORT_RATE, REPORT_AT(limits) },
 };
 
+/* A table below the lines of `show`, and an array of JSON. */
+static const struct report_field report_volume_fields[] = {
+    { "name", "VOLUME", NULL, REPORT_NAME, REPORT_VOLUME_AT(name) },
+    { "limit_bytes", "LIMIT", NULL, REPORT_BYTES,
+      REPORT_VOLUME_AT(limit_bytes) },
+    { "used_bytes", "USED", NULL, REPORT_BYTES, REPORT_VOLUME_AT(used_bytes) },
+    { "unsampled_bytes", "UNSAMPLED", NULL, REPORT_BYTES,
+      REPORT_VOLUME_AT(unsampled_bytes) },
+    { "writers", "ATTACHED", NULL, REPORT_COUNT, REPORT_VOLUME_AT(writers) },
+};
+
+/* Rows of a table: struct report or struct report_volume. */
+struct report_rows {
+    const struct report_field *fields;
+    size_t fields_count;
+    const void *rows;
+    size_t row_bytes;
+    size_t count;
+};
+
+static const void *
+report_row(const struct report_rows *table, size_t row)
+{
+    return (const char *)table->rows + row * table->row_bytes;
+}
+
+static struct report_rows
+report_tenants(const struct report *reports, size_t count)
+{
+    return (struct report_rows) {
+        report_fields, G_N_ELEMENTS(report_fields), reports, sizeof(*reports),
+        count
+    };
+}
+
+static struct report_rows
+report_volumes(const struct report *report)
+{
+    return (struct report_rows) {
+        report_volume_fields, G_N_ELEMENTS(report_volume_fields),
+        report->volumes->data, sizeof(struct report_volume),
+        report->volumes->len
+    };
+}
+
+void
+report_clear(struct report *report)
+{
+    g_clear_pointer(&report->volumes, g_array_unref);
+}
+
 static uint64_t
-report_number(const struct report *report, const struct report_field *field)
+report_number(const void *row, const struct report_field *field)
 {
     uint64_t value;
 
-    memcpy(&value, (const char *)report + field->offset, sizeof(value));
+    memcpy(&value, (const char *)row + field->offset, sizeof(value));
     return value;
 }
 
 static const char *
-report_string(const struct report *report, const struct report_field *field)
+report_string(const void *row, const struct report_field *field)
 {
     const char *value;
 
-    memcpy(&value, (const char *)report + field->offset, sizeof(value));
+    if (field->kind == REPORT_NAME)
+        return (const char *)row + field->offset;
+    memcpy(&value, (const char *)row + field->offset, sizeof(value));
     return value;
 }
 
 static bool
-report_flag(const struct report *report, const struct report_field *field)
+report_flag(const void *row, const struct report_field *field)
 {
     bool value;
 
-    memcpy(&value, (const char *)report + field->offset, sizeof(value));
+    memcpy(&value, (const char *)row + field->offset, sizeof(value));
     return value;
 }
 
@@ -137,21 +192,23 @@ report_rate_text(const struct quota_limits *limits)
 }
 
 static char *
-report_cell_text(const struct report *report, const struct report_field *field)
+report_cell_text(const void *row, const struct report_field *field)
 {
     char size[QUOTA_SIZE_MAX_BYTES];
     uint64_t value;
 
     switch (field->kind) {
     case REPORT_TEXT:
-        return g_strdup(report_string(report, field));
+    case REPORT_NAME:
+        return g_strdup(report_string(row, field));
     case REPORT_FLAG:
-        return g_strdup(report_flag(report, field) ? "yes" : "no");
+        return g_strdup(report_flag(row, field) ? "yes" : "no");
     case REPORT_RATE:
-        return report_rate_text(&report->limits);
+        return report_rate_text((const void *)((const char *)row +
+                                               field->offset));
     case REPORT_BYTES:
     case REPORT_COUNT:
-        value = report_number(report, field);
+        value = report_number(row, field);
         if (value == REPORT_UNKNOWN)
             return g_strdup("-");
         if (field->kind == REPORT_BYTES)
@@ -177,38 +234,48 @@ report_append_line(GString *text, GString *line)
     g_string_append_printf(text, "%s\n", line->str);
 }
 
-char *
-report_list_text(const struct report *reports, size_t count)
+static void
+report_append_table(GString *text, const struct report_rows *table)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
-    int widths[G_N_ELEMENTS(report_fields)];
+    g_autofree int *widths = g_new0(int, table->fields_count);
 
-    for (size_t f = 0; f < G_N_ELEMENTS(report_fields); f++) {
-        const struct report_field *field = &report_fields[f];
+    for (size_t f = 0; f < table->fields_count; f++) {
+        const struct report_field *field = &table->fields[f];
 
         widths[f] = field->heading ? (int)strlen(field->heading) : 0;
-        for (size_t i = 0; i < count && field->heading; i++) {
-            g_autofree char *cell = report_cell_text(&reports[i], field);
+        for (size_t i = 0; i < table->count && field->heading; i++) {
+            g_autofree char *cell = report_cell_text(report_row(table, i),
+                                                     field);
 
             widths[f] = MAX(widths[f], (int)strlen(cell));
         }
     }
-    for (size_t i = 0; i <= count; i++) {
+    for (size_t i = 0; i <= table->count; i++) {
         g_autoptr(GString) line = g_string_new(NULL);
 
-        for (size_t f = 0; f < G_N_ELEMENTS(report_fields); f++) {
-            const struct report_field *field = &report_fields[f];
+        for (size_t f = 0; f < table->fields_count; f++) {
+            const struct report_field *field = &table->fields[f];
             g_autofree char *cell = NULL;
 
             if (!field->heading)
                 continue;
             cell = i == 0 ? g_strdup(field->heading)
-                          : report_cell_text(&reports[i - 1], field);
+                          : report_cell_text(report_row(table, i - 1), field);
             report_append_padded(line, cell, widths[f],
-                                 field->kind == REPORT_BYTES);
+                                 field->kind == REPORT_BYTES ||
+                                 field->kind == REPORT_COUNT);
         }
         report_append_line(text, line);
     }
+}
+
+char *
+report_list_text(const struct report *reports, size_t count)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct report_rows table = report_tenants(reports, count);
+
+    report_append_table(text, &table);
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
@@ -241,6 +308,12 @@ report_show_text(const struct report *report)
         if (value && strcmp(field->name, "limit") != 0)
             report_append_pair(text, field->name, value);
     }
+    if (report->volumes && report->volumes->len) {
+        struct report_rows table = report_volumes(report);
+
+        g_string_append_c(text, '\n');
+        report_append_table(text, &table);
+    }
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
@@ -253,29 +326,32 @@ report_json_number(uint64_t value, uint64_t null)
                               value > INT64_MAX ? INT64_MAX : (gint64)value);
 }
 
-static JsonNode *
-report_json(const struct report *report)
+/* report_json_row: what the fields of a row are called and say. */
+static JsonObject *
+report_json_row(const struct report_rows *table, size_t row)
 {
+    const void *from = report_row(table, row);
     JsonObject *object = json_object_new();
     JsonNode *node;
 
-    for (size_t f = 0; f < G_N_ELEMENTS(report_fields); f++) {
-        const struct report_field *field = &report_fields[f];
+    for (size_t f = 0; f < table->fields_count; f++) {
+        const struct report_field *field = &table->fields[f];
 
         if (!field->name)
             continue;
         switch (field->kind) {
         case REPORT_TEXT:
+        case REPORT_NAME:
             json_object_set_string_member(object, field->name,
-                                          report_string(report, field));
+                                          report_string(from, field));
             break;
         case REPORT_FLAG:
             json_object_set_boolean_member(object, field->name,
-                                           report_flag(report, field));
+                                           report_flag(from, field));
             break;
         case REPORT_BYTES:
         case REPORT_COUNT:
-            node = report_json_number(report_number(report, field),
+            node = report_json_number(report_number(from, field),
                                       REPORT_UNKNOWN);
             json_object_set_member(object, field->name, node);
             break;
@@ -283,6 +359,31 @@ report_json(const struct report *report)
             break;
         }
     }
+    return object;
+}
+
+static JsonNode *
+report_json_volumes(const struct report *report)
+{
+    struct report_rows table;
+    JsonArray *array;
+
+    if (!report->volumes)
+        return json_node_new(JSON_NODE_NULL);
+    table = report_volumes(report);
+    array = json_array_new();
+    for (size_t i = 0; i < table.count; i++)
+        json_array_add_object_element(array, report_json_row(&table, i));
+    return json_node_init_array(json_node_alloc(), array);
+}
+
+static JsonNode *
+report_json(const struct report *report)
+{
+    struct report_rows table = report_tenants(report, 1);
+    JsonObject *object = report_json_row(&table, 0);
+    JsonNode *node;
+
     /* a limit that is not set is null, never 0 */
     for (size_t i = 0; i < quota_limit_fields_count; i++) {
         const struct quota_limit_field *field = &quota_limit_fields[i];
@@ -295,6 +396,7 @@ report_json(const struct report *report)
         node = report_json_number(quota_limit_get(&report->limits, field), 0);
         json_object_set_member(object, name, node);
     }
+    json_object_set_member(object, "volumes", report_json_volumes(report));
     return json_node_init_object(json_node_alloc(), object);
 }
 

@@ -18,6 +18,15 @@
  * active. */
 #define REPORT_UNKNOWN UINT64_MAX
 
+/* struct report_volume: a volume that is attached or has limits of its own. */
+struct report_volume {
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    uint64_t limit_bytes;
+    uint64_t used_bytes;        /* mapped, by device-mapper */
+    uint64_t unsampled_bytes;
+    uint64_t writers;
+};
+
 /* struct report: one tenant in one group. */
 struct report {
     const char *group;
@@ -34,7 +43,10 @@ struct report {
     uint64_t refused_total;     /* writes refused since the ledger was made */
     uint64_t writers;           /* attached filters */
     bool is_over_limit;
+    GArray *volumes;            /* struct report_volume; NULL: not known */
 };
+
+void report_clear(struct report *report);
 
 /* Each returns text that ends with a newline; the caller frees it. */
 char *report_list_text(const struct report *reports, size_t count);

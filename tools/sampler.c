@@ -11,18 +11,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "gauge.h"
 #include "growth.h"
 #include "log.h"
 #include "sampler.h"
 #include "sigbus.h"
-#include "thin-status.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_SEC (1000 * NS_PER_MS)
 
-/* A pool is not made to commit more often than this: it writes and flushes,
- * and its disks are others' too. */
-#define SAMPLER_COMMIT_NS (50 * NS_PER_MS)
 /* Enough for LVM's reports; a host has many tenants. */
 #define SAMPLER_STACK_BYTES (256 * 1024)
 /* Writers whose answer is "wait" ring again at once: pause between samples. */
@@ -84,9 +81,8 @@ struct Sampler {
     struct quota_ledger *ledger;
 
     /* from LVM; the rest is the thread's alone */
-    char *thin_dm_uuid;
+    struct gauge gauge;
     uint64_t extent_bytes;
-    uint64_t chunk_bytes;
 
     struct quota_sample sample;
     uint64_t demand_bytes;      /* of writers that wait for an answer */
@@ -101,11 +97,6 @@ struct Sampler {
     bool is_verdict;            /* LVM was asked and had no room: what waits
                                    may be refused */
     bool is_held;               /* writers wait for us to ask LVM, or grow */
-    uint64_t exact_bytes;       /* used bytes after the last commit of ours */
-    uint64_t exact_settled;     /* settled_bytes before it */
-    bool has_exact;
-    uint64_t commit_ns;         /* no commit before this */
-    uint64_t due_ns;            /* a turn put off until then; 0: none */
     uint64_t reread_ns;         /* no attempt before this */
     uint64_t reread_delay_ns;
 
@@ -261,10 +252,8 @@ sampler_growth_collect(Sampler *sampler, bool wait)
 static void
 sampler_take_lvm(Sampler *sampler, const LvmTenant *lvm)
 {
-    g_free(sampler->thin_dm_uuid);
-    sampler->thin_dm_uuid = g_strdup(lvm->thin_dm_uuid);
+    gauge_take_lvm(&sampler->gauge, lvm);
     sampler->extent_bytes = lvm->extent_bytes;
-    sampler->chunk_bytes = lvm->state.chunk_bytes;
 }
 
 /*
@@ -326,7 +315,7 @@ sampler_reread(Sampler *sampler, bool spoilt)
         sampler->ledger = ledger;
         g_mutex_unlock(&sampler->ledger_lock);
         sampler->demand_bytes = 0;
-        sampler->has_exact = false;
+        gauge_forget(&sampler->gauge);
         (void)sigbus_taken();   /* that was the old one */
         sampler_log(sampler, spoilt ? LOG_WARNING : LOG_INFO, spoilt
                     ? "ledger contradicted itself and was made anew: writers "
@@ -338,20 +327,35 @@ sampler_reread(Sampler *sampler, bool spoilt)
     quota_group_unlock(lock_fd);
 }
 
-/* sampler_read_status: the thin pool's used bytes.  False: not known now; then
+/* sampler_check_metadata: say it when the thin pool's metadata runs out. */
+static void
+sampler_check_metadata(Sampler *sampler, const struct thin_status *status)
+{
+    bool is_short = status->is_read_only ||
+        status->meta_used_blocks > status->meta_total_blocks / 10 * 9;
+
+    if (is_short && !sampler->said_metadata)
+        sampler_log(sampler, LOG_ERR,
+                    "thin pool's metadata %s: lvextend "
+                    "--poolmetadatasize +64m %s/%s." QUOTA_THIN_POOL_VOLUME,
+                    status->is_read_only ? "is full or damaged"
+                                         : "is nine tenths full",
+                    sampler->group, sampler->tenant);
+    sampler->said_metadata = is_short;
+}
+
+/* sampler_read_used: the thin pool's used bytes.  False: not known now; then
  * nothing is published, and writers fail closed when their patience ends. */
 static bool
-sampler_read_status(Sampler *sampler, bool exact, uint64_t *used_bytes)
+sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
 {
     struct thin_status status;
-    int ret;
+    int ret = gauge_read_pool(&sampler->gauge, sampler->sample.settled_bytes -
+                              sampler->sample.recalled_bytes,
+                              &status, used_bytes);
 
-    *used_bytes = 0;
-    if (!sampler->thin_dm_uuid)
-        return true;            /* thick volumes only */
-
-    ret = exact ? thin_status_read_exact(sampler->thin_dm_uuid, &status)
-                : thin_status_read(sampler->thin_dm_uuid, &status);
+    if (ret == -EAGAIN)
+        return false;
     if (ret == -ENODEV) {
         if (quota_clock_ns() >= sampler->reread_ns)
             sampler_reread(sampler, false);
@@ -372,64 +376,12 @@ sampler_read_status(Sampler *sampler, bool exact, uint64_t *used_bytes)
                         sampler->group, sampler->tenant);
         return false;
     }
-    if (status.is_read_only ||
-        status.meta_used_blocks > status.meta_total_blocks / 10 * 9) {
-        if (!sampler->said_metadata)
-            sampler_log(sampler, LOG_ERR,
-                        "thin pool's metadata %s: lvextend "
-                        "--poolmetadatasize +64m %s/%s." QUOTA_THIN_POOL_VOLUME,
-                        status.is_read_only ? "is full or damaged"
-                                            : "is nine tenths full",
-                        sampler->group, sampler->tenant);
-        sampler->said_metadata = true;
-    } else {
-        sampler->said_metadata = false;
+    if (sampler->gauge.thin_dm_uuid) {
+        sampler_check_metadata(sampler, &status);
+        sampler->said_trouble = TROUBLE_NONE;
+        sampler->reread_delay_ns = 0;
+        gauge_read_volumes(&sampler->gauge, sampler->ledger, &sampler->sample);
     }
-    sampler->said_trouble = TROUBLE_NONE;
-    sampler->reread_delay_ns = 0;
-    *used_bytes = status.used_blocks * sampler->chunk_bytes;
-    return true;
-}
-
-/*
- * sampler_read_used: the used bytes of which the rest can be handed out.
- *
- * Chunks that a discard freed leave the kernel's count at once, but it can hand
- * them out only after its next commit, up to a second later; a write that is
- * admitted meanwhile would get ENOSPC from the pool itself.  So a count that is
- * lower than the last exact one and the writes since add up to, is not believed
- * before a commit of ours.  Without discards and over-counts it never is, and
- * sampling writes nothing.
- *
- * False: there is no sample now.
- */
-static bool
-sampler_read_used(Sampler *sampler, uint64_t *used_bytes)
-{
-    uint64_t settled = sampler->sample.settled_bytes;
-    uint64_t now_ns;
-
-    sampler->due_ns = 0;
-    if (!sampler_read_status(sampler, false, used_bytes))
-        return false;
-    if (!sampler->thin_dm_uuid ||
-        (sampler->has_exact &&
-         *used_bytes >= sampler->exact_bytes &&
-         *used_bytes - sampler->exact_bytes >=
-         settled - sampler->exact_settled))
-        return true;
-
-    now_ns = quota_clock_ns();
-    if (now_ns < sampler->commit_ns) {
-        sampler->due_ns = sampler->commit_ns;
-        return false;
-    }
-    sampler->commit_ns = now_ns + SAMPLER_COMMIT_NS;
-    if (!sampler_read_status(sampler, true, used_bytes))
-        return false;
-    sampler->exact_bytes = *used_bytes;
-    sampler->exact_settled = settled;
-    sampler->has_exact = true;
     return true;
 }
 
@@ -478,7 +430,7 @@ sampler_turn_inner(Sampler *sampler)
             return false;
     }
 
-    quota_slot_audit(sampler->ledger);
+    quota_writer_audit(sampler->ledger);
     quota_sample_begin(sampler->ledger, &sampler->sample);
     /* a writer says what it needs before it rings: after the doorbell was
      * read, this is the demand of every ring that the sample answers */
@@ -507,8 +459,9 @@ sampler_turn_inner(Sampler *sampler)
     sampler->is_verdict = false;
     if (sampler->is_held)
         reason = QUOTA_REASON_NONE;
-    quota_sample_publish(sampler->ledger, &sampler->sample, used_bytes,
-                         quota_clock_ns(), reason);
+    if (quota_sample_publish(sampler->ledger, &sampler->sample, used_bytes,
+                             quota_clock_ns(), reason) < 0)
+        return false;
 
     quota_usage_read(sampler->ledger, &usage);
     if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST || sigbus_taken()) {
@@ -580,9 +533,9 @@ sampler_thread(void *opaque)
         uint64_t timeout_ns = sampler->interval_ns;
         int rung;
 
-        if (sampler->due_ns)
-            timeout_ns = sampler->due_ns > now_ns
-                ? MIN(timeout_ns, sampler->due_ns - now_ns) : 0;
+        if (sampler->gauge.due_ns)
+            timeout_ns = sampler->gauge.due_ns > now_ns
+                ? MIN(timeout_ns, sampler->gauge.due_ns - now_ns) : 0;
         rung = quota_doorbell_wait(sampler->ledger, sampler->sample.doorbell,
                                    timeout_ns);
         if (atomic_load(&sampler->is_stopping))
@@ -591,7 +544,8 @@ sampler_thread(void *opaque)
             g_usleep(SAMPLER_PAUSE_US);
         else if (quota_clock_ns() - last_ns < SAMPLER_GAP_US * 1000)
             g_usleep(SAMPLER_GAP_US);
-        if (!sampler_turn(sampler) && !sampler->is_gone && !sampler->due_ns) {
+        if (!sampler_turn(sampler) && !sampler->is_gone &&
+            !sampler->gauge.due_ns) {
             /* no sample, so the ring was not answered and would wake us for
              * ever */
             g_usleep(SAMPLER_PAUSE_US);
@@ -674,7 +628,7 @@ sampler_free(Sampler *sampler)
     sampler_growth_collect(sampler, true);
     quota_ledger_close(sampler->ledger);
     g_mutex_clear(&sampler->ledger_lock);
-    g_free(sampler->thin_dm_uuid);
+    gauge_clear(&sampler->gauge);
     g_free(sampler->group);
     g_free(sampler->tenant);
     g_free(sampler);

@@ -38,6 +38,36 @@ survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger)
     return ret < 0 ? ret : quota_ledger_open(path, false, ledger);
 }
 
+/* survey_volumes: the volumes that are attached or have limits of their own. */
+static GArray *
+survey_volumes(const LvmTenant *lvm, const struct quota_ledger *ledger)
+{
+    GArray *volumes = g_array_new(FALSE, FALSE, sizeof(struct report_volume));
+    struct quota_volume_usage usage;
+    int ret;
+
+    for (unsigned i = 0;
+         (ret = quota_volume_read(ledger, i, &usage)) != -ENOENT; i++) {
+        struct report_volume volume = {
+            .limit_bytes = usage.limit_bytes ? usage.limit_bytes
+                                             : REPORT_UNKNOWN,
+            .unsampled_bytes = ret < 0 ? REPORT_UNKNOWN
+                                       : usage.unsampled_bytes,
+            .writers = usage.writers,
+        };
+
+        if (ret == -EAGAIN || (!usage.writers && !usage.limit_bytes) ||
+            quota_name_check_volume(lvm->tenant, usage.name, NULL) < 0)
+            continue;
+        g_strlcpy(volume.name, usage.name, sizeof(volume.name));
+        if (thin_status_read_mapped(lvm->group, lvm->tenant, volume.name,
+                                    &volume.used_bytes) < 0)
+            volume.used_bytes = REPORT_UNKNOWN;
+        g_array_append_val(volumes, volume);
+    }
+    return volumes;
+}
+
 void
 survey_tenant(const LvmTenant *lvm, struct report *report)
 {
@@ -81,12 +111,14 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
 
     if (survey_ledger_open(lvm, &ledger) == 0) {
         quota_usage_read(ledger, &usage);
-        report->writers = quota_slot_count(ledger);
+        report->writers = quota_writer_count(ledger);
+        report->volumes = survey_volumes(lvm, ledger);
         if (!sigbus_taken()) {
             report->unsampled_bytes = usage.unsampled_bytes;
             report->refused_total = usage.refused_total;
         } else {
             report->writers = REPORT_UNKNOWN;
+            report_clear(report);
         }
         quota_ledger_close(ledger);
     }

@@ -10,7 +10,7 @@
 #include "report.h"
 
 /*
- * survey_tenant: fill @report, which borrows @lvm's names.  Bytes are LVM's
+ * survey_tenant: fill @report, which borrows @lvm's names; report_clear.  Bytes are LVM's
  * and the kernel's own, so they are right whether or not quota-lvmd runs; the
  * ledger only adds what nobody else knows.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * thin-status.h: how full a thin pool is, as the kernel counts it.
+ * thin-status.h: how full a thin pool, or a thin volume, is, as the kernel
+ * counts it.
  *
  * Nothing is kept; a reading is one ioctl.  Functions return 0 or a negative
  * errno and may be called by any thread after thin_status_init.
@@ -38,5 +39,17 @@ int thin_status_parse(const char *params, struct thin_status *status);
  */
 int thin_status_read(const char *dm_uuid, struct thin_status *status);
 int thin_status_read_exact(const char *dm_uuid, struct thin_status *status);
+
+/* thin_status_parse_mapped: the bytes of a thin volume that are mapped, from a
+ * status line's parameters.  -EINVAL, -EIO: as thin_status_parse. */
+int thin_status_parse_mapped(const char *params, uint64_t *bytes);
+
+/*
+ * thin_status_read_mapped: of a tenant's volume; what a snapshot shares with it
+ * counts as its own.  -ENODEV: it is not active, or there is none; -EINVAL:
+ * it is not thin, or @volume is no name of a volume.
+ */
+int thin_status_read_mapped(const char *group, const char *tenant,
+                            const char *volume, uint64_t *bytes);
 
 #endif

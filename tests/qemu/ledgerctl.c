@@ -20,15 +20,24 @@ static const char usage[] =
     "usage: ledgerctl DIR GROUP TENANT COMMAND...\n"
     "  create NAME=VALUE...   make the ledger and publish its state\n"
     "  set NAME=VALUE...      change what is published\n"
+    "  volume VOLUME NAME=VALUE...\n"
+    "                         publish the limits of a volume: limit, weight,\n"
+    "                         total_bytes_sec, ...\n"
+    "  epoch begin|wait|end VOLUME\n"
+    "                         what a snapshot does; wait: at most 5 s\n"
     "  sample USED [REASON]   publish one sample\n"
     "  show                   print state and usage, NAME=VALUE a line\n"
     "  serve [slow=MS] [reason=NAME] FILE...\n"
     "                         sample the files' allocated bytes, at each ring\n"
     "                         of the doorbell and every 100 ms; grow the grant\n"
-    "                         by steps, MS later than asked\n"
+    "                         by steps, MS later than asked.  A file is the\n"
+    "                         volume of its name\n"
     "  spoil magic|version|checksum|boot|length\n"
     "names: limit, step, thick, grant, chunk, free, total_bytes_sec, ...;\n"
-    "values as 64M; reasons: none, tenant-limit, group-full, accounting-lost\n";
+    "values as 64M; reasons: none, tenant-limit, volume-limit, group-full,\n"
+    "accounting-lost\n";
+
+#define EPOCH_TIMEOUT_NS (UINT64_C(5) * 1000000000)
 
 static void die(const char *what, int error)
 {
@@ -36,21 +45,27 @@ static void die(const char *what, int error)
     exit(1);
 }
 
+/* Cut NAME=VALUE in two; the limit of that name, if it is one. */
+static const struct quota_limit_field *parse(char *arg, uint64_t *number)
+{
+    char *value = strchr(arg, '=');
+
+    if (!value) {
+        die(arg, EINVAL);
+    }
+    *value++ = '\0';
+    if (quota_size_parse(value, number) < 0) {
+        die(value, EINVAL);
+    }
+    return quota_limit_field_find(arg);
+}
+
 static void apply(struct quota_state *state, char **args)
 {
     for (; *args; args++) {
-        const struct quota_limit_field *field;
-        char *value = strchr(*args, '=');
         uint64_t number;
+        const struct quota_limit_field *field = parse(*args, &number);
 
-        if (!value) {
-            die(*args, EINVAL);
-        }
-        *value++ = '\0';
-        if (quota_size_parse(value, &number) < 0) {
-            die(value, EINVAL);
-        }
-        field = quota_limit_field_find(*args);
         if (field) {
             quota_limit_set(&state->limits, field, number);
         } else if (!strcmp(*args, "thick")) {
@@ -64,6 +79,49 @@ static void apply(struct quota_state *state, char **args)
         } else {
             die(*args, EINVAL);
         }
+    }
+}
+
+static void publish_volume(struct quota_ledger *ledger, char **args)
+{
+    const char *name = *args++;
+    struct quota_limits limits = { 0 };
+    unsigned weight = 0;
+    int ret;
+
+    for (; *args; args++) {
+        uint64_t number;
+        const struct quota_limit_field *field = parse(*args, &number);
+
+        if (field) {
+            quota_limit_set(&limits, field, number);
+        } else if (!strcmp(*args, "weight")) {
+            weight = number;
+        } else {
+            die(*args, EINVAL);
+        }
+    }
+    ret = quota_volume_publish(ledger, name, &limits, weight);
+    if (ret < 0) {
+        die(name, -ret);
+    }
+    quota_doorbell_ring(ledger);
+}
+
+static void epoch(struct quota_ledger *ledger, const char *verb,
+                  const char *volume)
+{
+    int ret = -EINVAL;
+
+    if (!strcmp(verb, "begin")) {
+        ret = quota_epoch_begin(ledger, volume);
+    } else if (!strcmp(verb, "wait")) {
+        ret = quota_epoch_wait(ledger, volume, EPOCH_TIMEOUT_NS);
+    } else if (!strcmp(verb, "end")) {
+        ret = quota_epoch_end(ledger, volume);
+    }
+    if (ret < 0) {
+        die(volume, -ret);
     }
 }
 
@@ -87,6 +145,24 @@ static void sample(struct quota_ledger *ledger, uint64_t used,
     quota_sample_publish(ledger, &s, used, quota_clock_ns(), reason);
 }
 
+static void show_volumes(struct quota_ledger *ledger)
+{
+    struct quota_volume_usage v;
+    int ret;
+
+    for (unsigned i = 0; (ret = quota_volume_read(ledger, i, &v)) != -ENOENT;
+         i++) {
+        if (ret == 0) {
+            printf("%s.limit=%" PRIu64 "\n%s.weight=%u\n%s.writers=%u\n"
+                   "%s.is_sampled=%d\n%s.sampled=%" PRIu64 "\n"
+                   "%s.unsampled=%" PRIu64 "\n%s.used=%" PRIu64 "\n",
+                   v.name, v.limit_bytes, v.name, v.weight, v.name, v.writers,
+                   v.name, v.is_sampled, v.name, v.sampled_bytes,
+                   v.name, v.unsampled_bytes, v.name, v.used_bytes);
+        }
+    }
+}
+
 static void show(struct quota_ledger *ledger)
 {
     struct quota_state state;
@@ -97,26 +173,58 @@ static void show(struct quota_ledger *ledger)
     printf("limit=%" PRIu64 "\nthick=%" PRIu64 "\ngrant=%" PRIu64 "\n"
            "chunk=%" PRIu64 "\nsampled=%" PRIu64 "\nunsampled=%" PRIu64 "\n"
            "used=%" PRIu64 "\navailable=%" PRIu64 "\nrefused=%" PRIu64 "\n"
-           "slots=%u\nreason=%s\n", u.limit_bytes, u.thick_bytes,
+           "writers=%u\nreason=%s\n", u.limit_bytes, u.thick_bytes,
            u.grant_bytes, state.chunk_bytes, u.sampled_bytes,
            u.unsampled_bytes, u.used_bytes, u.available_bytes,
-           u.refused_total, quota_slot_count(ledger),
+           u.refused_total, quota_writer_count(ledger),
            quota_reason_name(u.reason));
+    show_volumes(ledger);
 }
 
-static uint64_t allocated(char **files)
+static uint64_t allocated(const char *file)
 {
+    struct stat st;
+
+    if (stat(file, &st) < 0) {
+        die(file, errno);
+    }
+    return (uint64_t)st.st_blocks * 512;
+}
+
+/* The file that stands for a volume; NULL: none does. */
+static const char *file_of(const char *volume, char **files)
+{
+    for (; *files; files++) {
+        const char *name = strrchr(*files, '/');
+
+        if (!strcmp(name ? name + 1 : *files, volume)) {
+            return *files;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t sample_files(struct quota_ledger *ledger, char **files,
+                             enum quota_reason reason)
+{
+    struct quota_sample s;
     uint64_t sum = 0;
 
-    for (; *files; files++) {
-        struct stat st;
+    quota_sample_begin(ledger, &s);
+    for (unsigned i = 0; i < s.volumes; i++) {
+        struct quota_volume_usage v;
+        const char *file = quota_volume_read(ledger, i, &v) < 0
+                           ? NULL : file_of(v.name, files);
 
-        if (stat(*files, &st) < 0) {
-            die(*files, errno);
+        if (file) {
+            s.volume[i].used_bytes = allocated(file);
         }
-        sum += (uint64_t)st.st_blocks * 512;
     }
-    return sum;
+    for (char **file = files; *file; file++) {
+        sum += allocated(*file);
+    }
+    quota_sample_publish(ledger, &s, sum, quota_clock_ns(), reason);
+    return s.doorbell;
 }
 
 /* One step of the grant, as far as limit and group allow; 0: none. */
@@ -149,12 +257,10 @@ static void serve(struct quota_ledger *ledger, char **args)
         uint64_t demand = quota_doorbell_demand(ledger);
         struct quota_usage u;
         struct quota_state state;
-        struct quota_sample s;
+        uint32_t doorbell;
 
-        quota_slot_audit(ledger);
-        quota_sample_begin(ledger, &s);
-        quota_sample_publish(ledger, &s, allocated(args), quota_clock_ns(),
-                             QUOTA_REASON_NONE);
+        quota_writer_audit(ledger);
+        sample_files(ledger, args, QUOTA_REASON_NONE);
         quota_usage_read(ledger, &u);
         quota_state_read(ledger, &state);
         if (u.sampled_bytes + u.unsampled_bytes + demand > u.grant_bytes) {
@@ -178,10 +284,8 @@ static void serve(struct quota_ledger *ledger, char **args)
         if (reason != QUOTA_REASON_NONE && forced != QUOTA_REASON_MAX) {
             reason = forced;
         }
-        quota_sample_begin(ledger, &s);
-        quota_sample_publish(ledger, &s, allocated(args), quota_clock_ns(),
-                             reason);
-        quota_doorbell_wait(ledger, s.doorbell, 100 * 1000000);
+        doorbell = sample_files(ledger, args, reason);
+        quota_doorbell_wait(ledger, doorbell, 100 * 1000000);
     }
 }
 
@@ -270,6 +374,10 @@ int main(int argc, char **argv)
         quota_state_publish(ledger, &state);
         /* A new limit is a reason to look again. */
         quota_doorbell_ring(ledger);
+    } else if (!strcmp(command, "volume") && argc >= 6) {
+        publish_volume(ledger, argv + 5);
+    } else if (!strcmp(command, "epoch") && argc == 7) {
+        epoch(ledger, argv[5], argv[6]);
     } else if (!strcmp(command, "sample") && argc >= 6) {
         uint64_t used;
 

@@ -181,6 +181,13 @@ class Ledger:
     def set(self, **state):
         self.run('set', *self.words(state))
 
+    def volume(self, name, **limits):
+        self.run('volume', name, *self.words(limits))
+
+    def epoch(self, verb, volume):
+        """begin, wait or end: what a snapshot of the volume does."""
+        self.run('epoch', verb, volume)
+
     def sample(self, used, reason='none'):
         self.run('sample', str(used), reason)
 
@@ -189,7 +196,8 @@ class Ledger:
         return {k: int(v) if v.isdigit() else v for k, v in pairs}
 
     def serve(self, *files, **how):
-        """Play quota-lvmd; the files are the tenant's thin volumes."""
+        """Play quota-lvmd; the files are the tenant's thin volumes, each of
+        the volume of its name."""
         if self.server:
             stop(self.server)
         self.server = start(*self.command('serve', *self.words(how), *files))

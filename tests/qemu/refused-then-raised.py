@@ -101,7 +101,7 @@ def test_last_chunks_under_sixteen_writers():
     eq(said.count('No space left'), 256 - 64, 'refusals')
     eq(sum(allocated(f) for f in files), 4 * MIB, 'allocated')
     wait_for('the sample', lambda: ledger.show()['used'] == 4 * MIB)
-    eq(ledger.show()['slots'], 0, 'slots')
+    eq(ledger.show()['writers'], 0, 'writers')
 
 
 def test_killed_writer_leaks_nothing():
@@ -116,7 +116,7 @@ def test_killed_writer_leaks_nothing():
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.08)
         stop(writer)
-    wait_for('the audit', lambda: ledger.show()['slots'] == 0)
+    wait_for('the audit', lambda: ledger.show()['writers'] == 0)
     wait_for('the sample', lambda: ledger.show()['unsampled'] == 0)
     eq(ledger.show()['used'], allocated('disk'), 'used')
     at_most(allocated('disk'), 8 * MIB, 'allocated')
@@ -140,7 +140,7 @@ def test_reopen_keeps_the_ledger():
     daemon.qmp('blockdev-reopen', options=[dict(node, **{'wait-timeout': 1})])
     info = daemon.quota()
     eq((info['charged-bytes'], info['tenant']), (MIB, 'acme'), 'state')
-    eq(ledger.show()['slots'], 1, 'slots')
+    eq(ledger.show()['writers'], 1, 'writers')
 
 
 def test_reopen_changes_inline_limits():

@@ -50,7 +50,9 @@ unsampled() {
     ledger show | sed -n 's/^unsampled=//p'
 }
 
-ledger create limit=1G grant=1G chunk=192k >/dev/null
+# Not so much that writers reserve ahead: what they have in advance of the next
+# sample is counted below.
+ledger create limit=256M grant=256M chunk=192k >/dev/null
 ledger sample 0
 
 # One chunk each, and one write over the edge of two.

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "quota-ledger.h"
+#include "quota-writer.h"
 
 #define NS_PER_MS 1000000
 
@@ -36,6 +36,17 @@ compare(const void *left, const void *right)
     return *a < *b ? -1 : *a > *b;
 }
 
+/* The volume that a device is: /dev/GROUP/TENANT.VOLUME, or any file. */
+static const char *
+volume_of(const struct quota_ledger *ledger, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *lv = slash ? slash + 1 : path;
+    const char *volume = quota_name_parse_lv(quota_ledger_tenant(ledger), lv);
+
+    return volume ? volume : lv;
+}
+
 static int
 write_blocks(struct quota_ledger *ledger, char **args)
 {
@@ -45,13 +56,15 @@ write_blocks(struct quota_ledger *ledger, char **args)
     uint64_t patience_ns = strtoull(args[4], NULL, 0) * 1000 * NS_PER_MS;
     uint64_t waits = 0, longest_ns = 0, i;
     struct quota_admission admission = { 0 };
-    int slot = quota_slot_attach(ledger, "test");
+    struct quota_writer *writer;
+    int attached = quota_writer_attach(ledger, volume_of(ledger, args[0]),
+                                       &writer);
     int fd = open(args[0], O_RDWR | O_DIRECT);
     int ret = 0;
     void *block;
 
-    if (slot < 0)
-        return fail("cannot attach", -slot);
+    if (attached < 0)
+        return fail("cannot attach", -attached);
     if (fd < 0)
         return fail(args[0], errno);
     if (posix_memalign(&block, 4096, bytes) != 0)
@@ -65,7 +78,7 @@ write_blocks(struct quota_ledger *ledger, char **args)
         for (size_t at = 0; at < bytes; at += sizeof(i))
             memcpy((char *)block + at, &i, sizeof(i));
         memset(&admission, 0, sizeof(admission));
-        while ((ret = quota_admission_poll(ledger, slot, bytes,
+        while ((ret = quota_admission_poll(writer, bytes,
                                            quota_clock_ns(), patience_ns,
                                            &admission)) == -EAGAIN)
             usleep(1000);
@@ -80,9 +93,9 @@ write_blocks(struct quota_ledger *ledger, char **args)
             /* the kernel's refusal after ours should have come first */
             return fail("admitted, but the write failed", errno);
         }
-        quota_bytes_settle(ledger, slot, bytes);
+        quota_bytes_settle(writer, bytes);
     }
-    quota_slot_detach(ledger, slot);
+    quota_writer_detach(writer);
     printf("written=%" PRIu64 " waits=%" PRIu64 " longest_ms=%" PRIu64
            " reason=%s\n", i - first, waits, longest_ns / NS_PER_MS,
            quota_reason_name(ret < 0 ? admission.reason : QUOTA_REASON_NONE));

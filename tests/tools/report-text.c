@@ -12,7 +12,12 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-static const struct report reports[] = {
+static const struct report_volume volumes[] = {
+    { "root", 512 * MIB, 300 * MIB, 65536, 1 },
+    { "data+2", REPORT_UNKNOWN, REPORT_UNKNOWN, 0, 2 },
+};
+
+static struct report reports[] = {
     {
         .group = "vg0",
         .tenant = "acme",
@@ -91,8 +96,14 @@ test_json(void)
 int
 main(int argc, char **argv)
 {
+    int ret;
+
     g_test_init(&argc, &argv, NULL);
+    reports[0].volumes = g_array_new(FALSE, FALSE, sizeof(volumes[0]));
+    g_array_append_vals(reports[0].volumes, volumes, G_N_ELEMENTS(volumes));
     g_test_add_func("/report/text", test_text);
     g_test_add_func("/report/json", test_json);
-    return g_test_run();
+    ret = g_test_run();
+    report_clear(&reports[0]);
+    return ret;
 }

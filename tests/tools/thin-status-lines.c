@@ -54,10 +54,42 @@ test_lines(void)
     }
 }
 
+static void
+test_mapped(void)
+{
+    static const struct {
+        const char *params;
+        int ret;
+        uint64_t bytes;
+    } cases[] = {
+        /* printed by kernel 6.12 */
+        { "20480 20479", 0, 20480 * 512 },
+        { "0 -", 0, 0 },
+        { "Fail", -EIO, 0 },
+        { "Error", -EIO, 0 },
+        /* without a pool; a linear volume; and what nobody printed */
+        { "-", -EINVAL, 0 },
+        { "", -EINVAL, 0 },
+        { "20480", -EINVAL, 0 },
+        { "-20480 20479", -EINVAL, 0 },
+        { "99999999999999999999 1", -EINVAL, 0 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t bytes;
+
+        g_test_message("'%s'", cases[i].params);
+        g_assert_cmpint(thin_status_parse_mapped(cases[i].params, &bytes), ==,
+                        cases[i].ret);
+        g_assert_cmpuint(bytes, ==, cases[i].bytes);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/thin-status/lines", test_lines);
+    g_test_add_func("/thin-status/mapped", test_mapped);
     return g_test_run();
 }

@@ -17,23 +17,14 @@
  * stand-in for the kernel's allocation map before it settles. */
 static void write_all(quota_u64 *kernel)
 {
-    char path[QUOTA_LEDGER_PATH_BYTES];
-    struct quota_ledger *ledger;
-    int slot;
+    struct quota_ledger *ledger = scratch_open("acme");
+    struct quota_writer *writer = scratch_writer(ledger, "disk");
 
-    quota_ledger_path("vg0", "acme", path, sizeof(path));
-    if (quota_ledger_open(path, true, &ledger) < 0) {
-        _exit(1);
-    }
-    slot = quota_slot_attach(ledger, "disk");
-    if (slot < 0) {
-        _exit(2);
-    }
     for (;;) {
         struct quota_admission admission = { 0 };
         int ret;
 
-        while ((ret = quota_admission_poll(ledger, slot, CHUNK,
+        while ((ret = quota_admission_poll(writer, CHUNK,
                                            quota_clock_ns(), INT64_MAX,
                                            &admission)) == -EAGAIN) {
             g_usleep(100);
@@ -42,9 +33,9 @@ static void write_all(quota_u64 *kernel)
             break;
         }
         atomic_fetch_add(kernel, CHUNK);
-        quota_bytes_settle(ledger, slot, CHUNK);
+        quota_bytes_settle(writer, CHUNK);
     }
-    quota_slot_detach(ledger, slot);
+    quota_writer_detach(writer);
     quota_ledger_close(ledger);
     _exit(0);
 }
@@ -71,10 +62,11 @@ static void test_race(void)
     }
     while (running) {
         struct quota_sample sample;
-        uint64_t sampled;
+        uint64_t sampled, before;
         int status;
 
-        g_assert_cmpint(quota_slot_audit(ledger), >=, 0);
+        g_assert_cmpint(quota_writer_audit(ledger), >=, 0);
+        before = atomic_load(kernel);
         quota_sample_begin(ledger, &sample);
         sampled = atomic_load(kernel);
         g_assert_cmpuint(sampled, <=, CHUNKS * CHUNK);
@@ -82,8 +74,10 @@ static void test_race(void)
                              QUOTA_REASON_TENANT_LIMIT);
         quota_usage_read(ledger, &usage);
         /* A chunk that the kernel has and its writer has not yet settled is
-         * counted twice, for each writer once. */
-        g_assert_cmpuint(usage.used_bytes, <=, (CHUNKS + WRITERS) * CHUNK);
+         * counted twice, for each writer once; so are those that were written
+         * while the sample was taken. */
+        g_assert_cmpuint(usage.used_bytes, <=, (CHUNKS + WRITERS) * CHUNK +
+                         sampled - before);
         g_assert_cmpuint(usage.used_bytes, >=, sampled);
         if (waitpid(-1, &status, WNOHANG) > 0) {
             g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -99,9 +93,81 @@ static void test_race(void)
     quota_ledger_close(ledger);
 }
 
+/* ---- a million times ----------------------------------------------------- */
+
+#define WINS UINT64_C(1000000)
+
+struct arena {
+    quota_u64 wins;             /* of all, ever */
+    char pad0[120];
+    quota_u64 holders;          /* of the last chunk, now */
+};
+
+/* Take the last chunk, see that nobody else has it, give it back. */
+static void fight(struct arena *arena)
+{
+    struct quota_ledger *ledger = scratch_open("last");
+    struct quota_writer *writer = scratch_writer(ledger, "disk");
+
+    while (atomic_load(&arena->wins) < WINS) {
+        int ret = quota_bytes_reserve(writer, CHUNK);
+
+        if (ret == -ENOSPC) {
+            continue;
+        }
+        if (ret < 0) {
+            _exit(3);
+        }
+        if (atomic_fetch_add(&arena->holders, 1) != 0) {
+            _exit(4);
+        }
+        atomic_fetch_add(&arena->wins, 1);
+        atomic_fetch_sub(&arena->holders, 1);
+        quota_bytes_return(writer, CHUNK);
+    }
+    quota_writer_detach(writer);
+    quota_ledger_close(ledger);
+    _exit(0);
+}
+
+static void test_million(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("last");
+    struct arena *arena = mmap(NULL, sizeof(*arena), PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pids[WRITERS];
+    struct quota_usage usage;
+
+    g_assert_true(arena != MAP_FAILED);
+    scratch_publish(ledger, 10 * CHUNK, 5 * CHUNK, 5 * CHUNK);
+    scratch_sample(ledger, 4 * CHUNK, QUOTA_REASON_TENANT_LIMIT);
+    for (int i = 0; i < WRITERS; i++) {
+        pids[i] = fork();
+        g_assert_cmpint(pids[i], >=, 0);
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            fight(arena);
+        }
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        int status;
+
+        g_assert_cmpint(waitpid(pids[i], &status, 0), ==, pids[i]);
+        g_assert_true(WIFEXITED(status));
+        g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+    }
+    g_assert_cmpuint(atomic_load(&arena->wins), >=, WINS);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.used_bytes, ==, 9 * CHUNK);
+    g_assert_cmpuint(usage.unsampled_bytes, ==, 0);
+    munmap(arena, sizeof(*arena));
+    quota_ledger_close(ledger);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/account/last-chunk-race", test_race);
+    g_test_add_func("/account/last-chunk-a-million-times", test_million);
     return scratch_run();
 }

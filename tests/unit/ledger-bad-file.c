@@ -32,7 +32,24 @@ static void assert_refused(int error)
 
     g_assert_cmpint(quota_ledger_open(path, true, &ledger), ==, error);
     g_assert_null(ledger);
+    g_assert_cmpint(quota_ledger_open(path, false, &ledger), ==, error);
+    g_assert_null(ledger);
     g_assert_cmpstr(quota_ledger_strerror(error), !=, "cannot be opened");
+    g_assert_cmpstr(quota_ledger_strerror(error), ==,
+                    quota_ledger_strerror(-error));
+}
+
+/* A header that says something else, with a checksum that is right. */
+static void forge(struct quota_header *header)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
+        hash = (hash ^ ((unsigned char *)header)[i]) *
+               UINT64_C(0x100000001b3);
+    }
+    header->checksum = hash;
+    spoil(0, header, sizeof(*header));
 }
 
 static void assert_made_anew(void)
@@ -80,14 +97,154 @@ static void test_not_a_ledger(void)
     assert_made_anew();
 }
 
-static void test_other_version(void)
+/* What begins as a ledger of another major version is said to be that,
+ * whatever the rest of it looks like to us; and is not taken for damaged. */
+static void test_other_major(void)
 {
-    uint16_t major = QUOTA_LEDGER_MAJOR + 1;
+    const uint16_t majors[] = { 0, QUOTA_LEDGER_MAJOR - 1,
+                                QUOTA_LEDGER_MAJOR + 1, UINT16_MAX };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(majors); i++) {
+        struct quota_header header;
+        struct quota_ledger *ledger = scratch_ledger("acme");
+
+        header = ledger->header;
+        quota_ledger_close(ledger);
+        spoil(offsetof(struct quota_header, version_major), &majors[i],
+              sizeof(majors[i]));
+        assert_refused(-EPROTONOSUPPORT);
+        header.version_major = majors[i];
+        forge(&header);
+        assert_refused(-EPROTONOSUPPORT);
+        g_assert_cmpstr(quota_ledger_strerror(-EPROTONOSUPPORT), ==,
+                        "has another major version than this program");
+        assert_made_anew();
+    }
+}
+
+/* A newer minor version has fields where padding is now, and may have more
+ * behind the end: it is used as it is, by writer, sampler and publisher, and
+ * what we do not know stays. */
+static void test_newer_minor(void)
+{
+    g_autofree char *path = ledger_path();
+    const size_t size = sizeof(struct quota_ledger_file);
+    struct quota_ledger *ledger = scratch_ledger("acme"), *same, *own;
+    struct quota_header header = ledger->header;
+    struct quota_writer *writer;
+    struct quota_usage usage;
+    char more[64], after[64];
+    char *unknown;
+
+    memset(more, 0x5a, sizeof(more));
+    unknown = (char *)ledger->file + sizeof(header);
+    memset(unknown, 0x5a, sizeof(ledger->file->pad));
+    quota_ledger_close(ledger);
+    header.version_minor = QUOTA_LEDGER_MINOR + 1;
+    header.file_bytes = size + sizeof(more);
+    forge(&header);
+    assert_refused(-ENODATA);           /* shorter than it says */
+    spoil(size, more, sizeof(more));
+
+    g_assert_cmpint(quota_ledger_open(path, true, &ledger), ==, 0);
+    g_assert_cmpuint(ledger->header.version_minor, ==, QUOTA_LEDGER_MINOR + 1);
+    g_assert_cmpstr(quota_ledger_tenant(ledger), ==, "acme");
+    same = scratch_ledger("acme");      /* kept, not made anew */
+    g_assert_true(quota_ledger_is_current(ledger));
+    quota_ledger_close(same);
+
+    own = scratch_open("acme");
+    writer = scratch_writer(own, "disk0");
+    scratch_publish(ledger, GIB, 0, GIB);
+    scratch_sample(ledger, 5 * MIB, QUOTA_REASON_NONE);
+    g_assert_cmpint(quota_bytes_reserve(writer, MIB), ==, 0);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.used_bytes, ==, 6 * MIB);
+    quota_bytes_settle(writer, MIB);
+    quota_writer_detach(writer);
+    quota_ledger_close(own);
+
+    unknown = (char *)ledger->file + sizeof(header);
+    for (size_t i = 0; i < sizeof(ledger->file->pad); i++) {
+        g_assert_cmpint(unknown[i], ==, 0x5a);
+    }
+    g_assert_cmpint(pread(ledger->fd, after, sizeof(after), size), ==,
+                    sizeof(after));
+    g_assert_cmpmem(more, sizeof(more), after, sizeof(after));
+    quota_ledger_close(ledger);
+    quota_ledger_unlink("vg0", "acme");
+    assert_made_anew();
+}
+
+/* The checksum is no secret: each field is looked at all the same. */
+static void test_forged_header(void)
+{
+    struct quota_header good, header;
+    struct quota_ledger *ledger = scratch_ledger("acme");
+
+    good = ledger->header;
+    quota_ledger_close(ledger);
+
+    header = good;
+    header.file_bytes = sizeof(struct quota_ledger_file) - 1;
+    forge(&header);
+    assert_refused(-EBADMSG);
+    header = good;
+    memset(header.group, 'x', sizeof(header.group));
+    forge(&header);
+    assert_refused(-EBADMSG);
+    header = good;
+    memset(header.tenant, 'x', sizeof(header.tenant));
+    forge(&header);
+    assert_refused(-EBADMSG);
+
+    /* Names that are none find no file. */
+    header = good;
+    memcpy(header.tenant, "../acme", 8);
+    forge(&header);
+    ledger = scratch_open("acme");
+    g_assert_false(quota_ledger_is_current(ledger));
+    quota_ledger_close(ledger);
+
+    /* Another tenant's, or group's, under this one's name. */
+    header = good;
+    memcpy(header.tenant, "emca", 5);
+    forge(&header);
+    assert_made_anew();
+    header = good;
+    memcpy(header.group, "vg1", 4);
+    forge(&header);
+    assert_made_anew();
+
+    /* Not known to whoever made it: not checked. */
+    header = good;
+    memset(header.boot_id, 0, sizeof(header.boot_id));
+    forge(&header);
+    quota_ledger_close(scratch_open("acme"));
+    quota_ledger_unlink("vg0", "acme");
+}
+
+static void test_bad_descriptors(void)
+{
+    g_autofree char *path = ledger_path();
+    struct quota_ledger *ledger;
+    int fd;
 
     assert_made_anew();
-    spoil(offsetof(struct quota_header, version_major), &major, sizeof(major));
-    assert_refused(-EPROTONOSUPPORT);
-    assert_made_anew();
+    g_assert_cmpint(quota_ledger_open_fd(-1, true, &ledger), ==, -EBADF);
+    g_assert_cmpint(quota_ledger_open(scratch_dir, false, &ledger), ==,
+                    -EILSEQ);
+    fd = open(path, O_WRONLY);
+    g_assert_cmpint(quota_ledger_open_fd(fd, false, &ledger), ==, -EBADF);
+    close(fd);
+    fd = open(path, O_RDONLY);
+    g_assert_cmpint(quota_ledger_open_fd(fd, true, &ledger), ==, -EACCES);
+    g_assert_null(ledger);
+    g_assert_cmpint(quota_ledger_open_fd(fd, false, &ledger), ==, 0);
+    g_assert_cmpuint(quota_writer_count(ledger), ==, 0);
+    quota_ledger_close(ledger);
+    close(fd);
+    quota_ledger_close(NULL);
 }
 
 static void test_every_header_bit(void)
@@ -115,10 +272,8 @@ static void test_every_header_bit(void)
 
 static void test_other_boot(void)
 {
-    g_autofree char *path = ledger_path();
     struct quota_ledger *ledger = scratch_ledger("acme");
     struct quota_header header = ledger->header;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
     quota_ledger_close(ledger);
     if (!g_file_test("/proc/sys/kernel/random/boot_id", G_FILE_TEST_EXISTS)) {
@@ -126,12 +281,7 @@ static void test_other_boot(void)
         return;
     }
     header.boot_id[3] ^= 0x55;
-    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
-        hash = (hash ^ ((unsigned char *)&header)[i]) *
-               UINT64_C(0x100000001b3);
-    }
-    header.checksum = hash;
-    spoil(0, &header, sizeof(header));
+    forge(&header);
     assert_refused(-ESTALE);
     assert_made_anew();
 }
@@ -159,6 +309,55 @@ static void test_bad_names(void)
     g_assert_cmpint(quota_group_lock("a/b"), ==, -EINVAL);
     g_assert_cmpint(quota_ledger_path("vg0", "acme", path, 8), ==,
                     -ENAMETOOLONG);
+    g_assert_cmpint(quota_ledger_path("vg0", "acme", path,
+                                      strlen(scratch_dir) + 8), ==,
+                    -ENAMETOOLONG);
+    g_assert_cmpint(quota_ledger_unlink("vg0", "no/good"), ==, -EINVAL);
+}
+
+/* A directory is made where there is none; one whose name leaves no room for a
+ * group's is refused. */
+static void test_directories(void)
+{
+    g_autofree char *part = g_strnfill(200, 'd');
+    g_autofree char *parent = g_build_filename(scratch_dir, part, NULL);
+    g_autofree char *dir = NULL, *fill = NULL;
+    int lock;
+
+    g_assert_cmpint(g_mkdir(parent, 0700), ==, 0);
+    dir = g_build_filename(parent, "new", NULL);
+    quota_ledger_set_dir(dir);
+    lock = quota_group_lock("vg0");
+    g_assert_cmpint(lock, >=, 0);
+    quota_group_unlock(lock);
+    /* Room for the group's directory, and none for its lock. */
+    fill = g_strnfill(QUOTA_LEDGER_PATH_BYTES - 3 - 5 - strlen(parent), '/');
+    g_free(dir);
+    dir = g_strconcat(parent, fill, NULL);
+    quota_ledger_set_dir(dir);
+    g_assert_cmpint(quota_group_lock("vg0"), ==, -ENAMETOOLONG);
+    quota_ledger_set_dir(scratch_dir);
+}
+
+static void test_words(void)
+{
+    for (int error = 0; error < 200; error++) {
+        g_assert_nonnull(quota_ledger_strerror(-error));
+    }
+    g_assert_cmpstr(quota_ledger_strerror(-EACCES), ==,
+                    quota_ledger_strerror(-EPERM));
+    g_assert_cmpstr(quota_ledger_strerror(-ENOSPC), ==, "cannot be opened");
+}
+
+/* Nobody replaces one that has no file. */
+static void test_private(void)
+{
+    struct quota_ledger *ledger;
+
+    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
+    g_assert_true(quota_ledger_is_current(ledger));
+    g_assert_cmpstr(quota_ledger_tenant(ledger), ==, "acme");
+    quota_ledger_close(ledger);
 }
 
 int main(int argc, char **argv)
@@ -167,10 +366,16 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/missing", test_missing);
     g_test_add_func("/ledger/truncated", test_truncated);
     g_test_add_func("/ledger/not-a-ledger", test_not_a_ledger);
-    g_test_add_func("/ledger/other-version", test_other_version);
+    g_test_add_func("/ledger/other-major", test_other_major);
+    g_test_add_func("/ledger/newer-minor", test_newer_minor);
+    g_test_add_func("/ledger/forged-header", test_forged_header);
+    g_test_add_func("/ledger/bad-descriptors", test_bad_descriptors);
     g_test_add_func("/ledger/every-header-bit", test_every_header_bit);
     g_test_add_func("/ledger/other-boot", test_other_boot);
     g_test_add_func("/ledger/replaced", test_replaced);
     g_test_add_func("/ledger/bad-names", test_bad_names);
+    g_test_add_func("/ledger/directories", test_directories);
+    g_test_add_func("/ledger/words", test_words);
+    g_test_add_func("/ledger/private", test_private);
     return scratch_run();
 }

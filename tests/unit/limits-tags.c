@@ -3,6 +3,9 @@
  * once and in the right place. */
 #include "scratch.h"
 
+#define LONG_64 \
+    "abcdefghijklmnopqrstuvwxyz012345abcdefghijklmnopqrstuvwxyz012345"
+
 static void test_round_trip(void)
 {
     for (size_t i = 0; i < quota_limit_fields_count; i++) {
@@ -27,11 +30,12 @@ static void test_foreign_and_bad_tags(void)
     static const char *const foreign[] = {
         "", "backup", "quota-lvm", "quota-lvm:", "quota-lvm:limit",
         "quota-lvm:tenant=acme", "quota-lvm:colour=blue", "limit=5",
+        "quota-lvm:" LONG_64 LONG_64 "=5",
     };
     static const char *const bad[] = {
         "quota-lvm:limit=", "quota-lvm:limit=-1", "quota-lvm:limit=5G",
         "quota-lvm:limit=99999999999999999999",
-        "quota-lvm:total_iops_sec=1.5",
+        "quota-lvm:total_iops_sec=1.5", "quota-lvm:step=1:",
     };
     struct quota_limits limits = { 0 }, none = { 0 };
 
@@ -125,6 +129,71 @@ static void test_charge(void)
     state.limits.limit_bytes = 5 * GIB;
     g_assert_cmpuint(quota_state_can_grow(&state, &reason), ==, 0);
     g_assert_cmpint(reason, ==, QUOTA_REASON_TENANT_LIMIT);
+    g_assert_cmpuint(quota_state_can_grow(&state, NULL), ==, 0);
+}
+
+/* What cannot be read is said, and the bytes are charged all the same. */
+static void test_charge_with_bad_tags(void)
+{
+    const struct quota_lv pool = {
+        "acme._thin", "thin-pool", "quota-lvm:limit=5G," LONG_64 LONG_64
+        ",quota-lvm:step=4096", GIB, 65536,
+    };
+    const struct quota_lv untagged = { "acme._thin", "thin-pool", NULL, GIB,
+                                       65536 };
+    struct quota_state state = { 0 };
+
+    g_assert_cmpint(quota_state_charge(&state, &pool), ==, -EINVAL);
+    g_assert_cmpuint(state.grant_bytes, ==, GIB);
+    g_assert_cmpuint(state.limits.limit_bytes, ==, 0);
+    g_assert_cmpuint(state.limits.step_bytes, ==, 4096);
+    g_assert_cmpint(quota_state_charge(&state, &untagged), ==, 0);
+    g_assert_cmpuint(state.grant_bytes, ==, 2 * GIB);
+}
+
+/* Sums of what cannot be true stay at the most there is. */
+static void test_charge_saturates(void)
+{
+    const struct quota_lv huge = { "acme.x", "linear", "", UINT64_MAX - 5, 0 };
+    struct quota_state state = { .limits.limit_bytes = INT64_MAX };
+
+    g_assert_cmpint(quota_state_charge(&state, &huge), ==, 0);
+    g_assert_cmpint(quota_state_charge(&state, &huge), ==, 0);
+    g_assert_cmpuint(state.thick_bytes, ==, UINT64_MAX);
+    g_assert_cmpuint(quota_state_can_grow(&state, NULL), ==, 0);
+}
+
+/* Published is read back as it was, by whoever reads. */
+static void test_read_back(void)
+{
+    struct quota_ledger *ledger;
+    struct quota_state in = { .thick_bytes = 1, .grant_bytes = 2,
+                              .chunk_bytes = 3, .group_free_bytes = 4 }, out;
+
+    for (size_t i = 0; i < quota_limit_fields_count; i++) {
+        quota_limit_set(&in.limits, &quota_limit_fields[i], 100 + i);
+    }
+    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
+    /* Each word alone is a change. */
+    for (size_t i = 0; i <= quota_limit_fields_count; i++) {
+        quota_state_publish(ledger, &in);
+        quota_state_read(ledger, &out);
+        g_assert_cmpmem(&in, sizeof(in), &out, sizeof(out));
+        quota_limit_set(&in.limits,
+                        &quota_limit_fields[i % quota_limit_fields_count], i);
+    }
+    quota_ledger_close(ledger);
+}
+
+static void test_reasons(void)
+{
+    for (int a = 0; a < QUOTA_REASON_MAX; a++) {
+        for (int b = 0; b < a; b++) {
+            g_assert_cmpstr(quota_reason_name(a), !=, quota_reason_name(b));
+        }
+    }
+    g_assert_cmpstr(quota_reason_name(QUOTA_REASON_MAX), ==,
+                    "accounting-lost");
 }
 
 int main(int argc, char **argv)
@@ -135,5 +204,9 @@ int main(int argc, char **argv)
     g_test_add_func("/limits/senseless-sets", test_senseless_sets);
     g_test_add_func("/limits/digest", test_digest_sees_every_limit);
     g_test_add_func("/limits/charge", test_charge);
+    g_test_add_func("/limits/charge-with-bad-tags", test_charge_with_bad_tags);
+    g_test_add_func("/limits/charge-saturates", test_charge_saturates);
+    g_test_add_func("/limits/read-back", test_read_back);
+    g_test_add_func("/limits/reasons", test_reasons);
     return g_test_run();
 }

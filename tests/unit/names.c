@@ -11,7 +11,7 @@ static void test_tenants(void)
     };
     static const char *const bad[] = {
         "", "Acme", "_a", "-a", "a.b", "a b", "a/b", "\xc3\xa4", LONG_32 "x",
-        "snapshot1", "pvmove0", "a_tdata", "a_rimage_0", "a\n", "../x",
+        "snapshot1", "pvmove0", "a_tdata", "a_rimage_0", "a\n", "../x", "{", "/",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -55,7 +55,10 @@ static void test_groups(void)
     g_assert_cmpint(quota_name_check_group("..", NULL), ==, -EINVAL);
     g_assert_cmpint(quota_name_check_group("-f", NULL), ==, -EINVAL);
     g_assert_cmpint(quota_name_check_group("a/b", NULL), ==, -EINVAL);
+    g_assert_cmpint(quota_name_check_group(".", NULL), ==, -EINVAL);
     g_assert_cmpint(quota_name_check_group("", NULL), ==, -EINVAL);
+    g_assert_cmpint(quota_name_check_group(LONG_32 LONG_32 LONG_32 LONG_32,
+                                           NULL), ==, -EINVAL);
 }
 
 /* No two pairs of tenant and volume make the same LV. */
@@ -63,10 +66,13 @@ static void test_lv_names(void)
 {
     char lv[QUOTA_LV_MAX_BYTES + 1];
 
+    g_assert_cmpint(quota_name_format_lv("acme", LONG_32 LONG_32 LONG_32 LONG_32,
+                                         lv), ==, -ENAMETOOLONG);
     g_assert_cmpint(quota_name_format_lv("acme", "a.b", lv), ==, 0);
     g_assert_cmpstr(lv, ==, "acme.a.b");
     g_assert_cmpstr(quota_name_parse_lv("acme", lv), ==, "a.b");
     g_assert_null(quota_name_parse_lv("acm", lv));
+    g_assert_null(quota_name_parse_lv("acmf", lv));
     g_assert_null(quota_name_parse_lv("acme.a", "acme.ab"));
     g_assert_null(quota_name_parse_lv("acme", "acme"));
     g_assert_null(quota_name_parse_lv("acme", "acme."));

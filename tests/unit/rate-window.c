@@ -1,121 +1,220 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* In no window may more pass than the rate and the burst allow, and a change
  * must take effect at once and bring no saved-up credit.  Time is simulated. */
-#include "scratch.h"
+#include "sim.h"
 
-#define MS UINT64_C(1000000)
-#define SECOND (1000 * MS)
-#define TOLERANCE_NS (25 * MS)  /* rate.c */
+/* rate.c: the most tolerance anybody gets, how much of its lateness is made
+ * good, and what is paid for in advance. */
+#define TOLERANCE_NS (30 * MS)
+#define LATE_NS (60 * MS)
+#define ADVANCE_NS (MS / 4)
 
-static struct quota_ledger *armed(int kind, struct quota_rate rate)
+static void publish(struct quota_ledger *ledger, int kind,
+                    struct quota_rate rate)
 {
-    struct quota_ledger *ledger;
     struct quota_state state = { 0 };
 
-    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
-    g_assert_false(quota_rate_is_armed(ledger));
     state.limits.rates[kind] = rate;
     quota_state_publish(ledger, &state);
-    g_assert_true(quota_rate_is_armed(ledger));
+}
+
+static struct quota_ledger *armed(int kind, struct quota_rate rate,
+                                  struct quota_writer **writer)
+{
+    struct quota_ledger *ledger;
+
+    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
+    *writer = scratch_writer(ledger, "disk");
+    g_assert_false(quota_rate_is_armed(*writer));
+    publish(ledger, kind, rate);
+    g_assert_true(quota_rate_is_armed(*writer));
     return ledger;
 }
 
+static void disarm(struct quota_ledger *ledger, struct quota_writer *writer)
+{
+    quota_writer_detach(writer);
+    quota_ledger_close(ledger);
+}
+
 /* Sleep as a filter does; returns when the request starts. */
-static uint64_t start(struct quota_ledger *ledger, bool is_write,
+static uint64_t start(struct quota_writer *writer, bool is_write,
                       uint64_t bytes, uint64_t now)
 {
-    struct quota_payment payment;
+    struct quota_turn turn = { 0 };
     uint64_t wait;
 
-    quota_rate_pay(ledger, &payment, is_write, bytes, now);
-    while ((wait = quota_rate_wait_ns(ledger, &payment, now)) > 0) {
+    if (quota_turn_is_paid(writer, is_write, bytes)) {
+        return now;
+    }
+    for (wait = quota_turn_take(writer, &turn, is_write, bytes, now); wait > 0;
+         wait = quota_turn_poll(writer, &turn, now)) {
         g_assert_cmpuint(wait, <=, 50 * MS);
         now += wait;
     }
     return now;
 }
 
-struct trace {
+/* ---- windows ------------------------------------------------------------- */
+
+struct passed {
     uint64_t at, units;
 };
 
-/* Every window [i, j] of a trace against rate x window + burst.  All bytes of
- * a request count as passed when it starts, those of the first one in a window
- * too, though it paid for them with waiting time before the window. */
-static void check_windows(const GArray *trace, double rate, double burst)
+static GArray *trace;
+
+static void note(struct sim_volume *volume, uint64_t now_ns)
+{
+    struct passed passed = { now_ns, *(uint64_t *)volume->opaque ?
+                                     volume->bytes : 1 };
+
+    g_array_append_val(trace, passed);
+}
+
+/*
+ * Every window of the trace against rate x window + burst + @head: what the
+ * first request of each volume had paid for before the window began.
+ */
+static void check_windows(double rate, double burst, double head)
 {
     for (guint i = 0; i < trace->len; i++) {
+        const struct passed *a = &g_array_index(trace, struct passed, i);
         double sum = 0;
 
         for (guint j = i; j < trace->len; j++) {
-            const struct trace *a = &g_array_index(trace, struct trace, i);
-            const struct trace *b = &g_array_index(trace, struct trace, j);
+            const struct passed *b = &g_array_index(trace, struct passed, j);
 
             sum += b->units;
             g_assert_cmpfloat(sum, <=, rate * (b->at - a->at) / 1e9 + burst +
-                              a->units);
+                              head);
         }
     }
 }
 
-static gint by_start(gconstpointer a, gconstpointer b)
+/* One to four volumes of random depths and sizes, at a random rate, with or
+ * without bursts, which then changes. */
+static void check_random_trace(bool is_bytes, bool bursts)
 {
-    const struct trace *x = a, *y = b;
+    int kind = is_bytes ? QUOTA_RATE_WRITE_BYTES : QUOTA_RATE_TOTAL_IOPS;
+    size_t count = g_test_rand_int_range(1, 5);
+    struct sim_volume v[4] = { 0 };
+    struct quota_ledger *ledger;
+    uint64_t bytes_flag = is_bytes;
 
-    return x->at < y->at ? -1 : x->at > y->at;
-}
+    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
+    sim_now_ns = SECOND;
+    trace = g_array_new(FALSE, FALSE, sizeof(struct passed));
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
 
-static void test_random_traces(void)
-{
-    for (int round = 0; round < 40; round++) {
-        uint64_t per_sec = 1000 + g_test_rand_int_range(0, 100000000);
-        bool bursts = round & 1;
+        g_snprintf(name, sizeof(name), "disk%zu", i);
+        v[i].depth = g_test_rand_int_range(1, 9);
+        v[i].bytes = g_test_rand_int_range(1, 400000);
+        /* at most a few thousand requests in all */
+        v[i].device_ns = g_test_rand_int_range(5 * MS, 400 * MS);
+        v[i].late_ns = 3 * MS;
+        v[i].started = note;
+        v[i].opaque = &bytes_flag;
+        sim_start(&v[i], ledger, name);
+    }
+    for (int change = 0; change < 3; change++) {
+        uint64_t per_sec = is_bytes ? g_test_rand_int_range(10000, 100000000)
+                                    : g_test_rand_int_range(1, 5000);
         struct quota_rate rate = {
             .per_sec = per_sec,
             .max_per_sec = bursts ? per_sec * 3 : 0,
             .max_length_sec = bursts ? 2 : 0,
         };
-        struct quota_ledger *ledger = armed(QUOTA_RATE_TOTAL_BYTES, rate);
-        GArray *trace = g_array_new(FALSE, FALSE, sizeof(struct trace));
-        uint64_t now = SECOND;
+        double advance = (TOLERANCE_NS + count * ADVANCE_NS +
+                          v[0].late_ns) / 1e9, head = 0;
 
-        for (int i = 0; i < 300; i++) {
-            struct trace t = {
-                .units = g_test_rand_int_range(1, 200000),
-            };
-
-            if (g_test_rand_int_range(0, 3) == 0) {
-                now += g_test_rand_int_range(0, 400) * MS;
-            }
-            t.at = start(ledger, i & 1, t.units, now);
-            g_array_append_val(trace, t);
+        publish(ledger, kind, rate);
+        g_array_set_size(trace, 0);
+        sim_run(v, count, sim_now_ns + 5 * SECOND);
+        for (size_t i = 0; i < count; i++) {
+            head += is_bytes ? v[i].bytes : 1;
         }
-        g_array_sort(trace, by_start);
-        check_windows(trace, per_sec,
-                      bursts ? per_sec * 6.0 : per_sec * 0.025);
+        /* Paid in pieces of up to 10 ms of the fastest rate, of which the last
+         * may be ahead. */
+        advance += bursts ? 0.030 : 0.010;
+        check_windows(per_sec, per_sec * (advance + (bursts ? 6 : 0)), head);
         if (bursts) {
-            check_windows(trace, per_sec * 3.0, per_sec * 3 * 0.025);
+            check_windows(per_sec * 3.0, per_sec * 3 * advance, head);
         }
-        g_array_free(trace, TRUE);
-        quota_ledger_close(ledger);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sim_stop(&v[i]);
+    }
+    g_array_free(trace, TRUE);
+    quota_ledger_close(ledger);
+}
+
+static void test_random_traces(void)
+{
+    for (int round = 0; round < 40; round++) {
+        check_random_trace(round & 1, round & 2);
     }
 }
 
 /* A depth-1 writer whose timer is late all the time loses nothing. */
 static void test_late_timers(void)
 {
+    struct quota_writer *writer;
     struct quota_ledger *ledger =
-        armed(QUOTA_RATE_WRITE_BYTES, (struct quota_rate) { 20 * MIB, 0, 0 });
+        armed(QUOTA_RATE_WRITE_BYTES, (struct quota_rate) { 20 * MIB, 0, 0 },
+              &writer);
     uint64_t begin = SECOND, now = begin, sum = 0;
 
     while (now < begin + 10 * SECOND) {
-        now = start(ledger, true, 65536, now);
+        now = start(writer, true, 65536, now);
         sum += 65536;
         now += 3 * MS;
     }
     g_assert_cmpfloat(sum, >=, 0.99 * 10 * 20 * MIB);
     g_assert_cmpfloat(sum, <=, 1.01 * 10 * 20 * MIB);
-    quota_ledger_close(ledger);
+    disarm(ledger, writer);
+}
+
+/* Nor does one that is not woken for long, now and then; but what is made good
+ * to it has an end. */
+static void test_woken_late(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger =
+        armed(QUOTA_RATE_WRITE_BYTES, (struct quota_rate) { 20 * MIB, 0, 0 },
+              &writer);
+    uint64_t begin = SECOND, now = begin, sum = 0, burst = 0, woken;
+
+    while (now < begin + 10 * SECOND) {
+        struct quota_turn turn = { 0 };
+        uint64_t wait = quota_turn_take(writer, &turn, true, 65536, now);
+
+        while (wait) {
+            now += wait + (g_test_rand_int_range(0, 100) == 0 ? 55 * MS : 0);
+            wait = quota_turn_poll(writer, &turn, now);
+        }
+        sum += 65536;
+    }
+    g_assert_cmpfloat(sum, >=, 0.99 * 10 * 20 * MIB);
+    g_assert_cmpfloat(sum, <=, 1.01 * 10 * 20 * MIB);
+
+    /* A minute late. */
+    do {
+        struct quota_turn turn = { 0 };
+        uint64_t wait = quota_turn_take(writer, &turn, true, 65536, now);
+
+        if (wait) {
+            now += 60 * SECOND;
+            g_assert_cmpuint(quota_turn_poll(writer, &turn, now), ==, 0);
+            break;
+        }
+    } while (true);
+    for (woken = now; now == woken; burst += 65536) {
+        now = start(writer, true, 65536, now);
+    }
+    g_assert_cmpfloat(burst, <=, 20.0 * MIB * (TOLERANCE_NS + LATE_NS) / 1e9 +
+                      2 * 65536);
+    disarm(ledger, writer);
 }
 
 static void test_kinds(void)
@@ -134,83 +233,269 @@ static void test_kinds(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         for (int is_write = 0; is_write < 2; is_write++) {
+            struct quota_writer *writer;
             struct quota_ledger *ledger =
-                armed(cases[i].kind, (struct quota_rate) { 1, 0, 0 });
-            bool waits = start(ledger, is_write, 1, SECOND) > SECOND;
+                armed(cases[i].kind, (struct quota_rate) { 1, 0, 0 }, &writer);
+            bool held = is_write ? cases[i].writes : cases[i].reads;
 
-            g_assert_true(waits == (is_write ? cases[i].writes
-                                             : cases[i].reads));
-            quota_ledger_close(ledger);
+            start(writer, is_write, 1, SECOND);
+            g_assert_cmpint(start(writer, is_write, 1, SECOND) > SECOND, ==,
+                            held);
+            disarm(ledger, writer);
         }
     }
 }
 
+/* One request that is larger than any burst waits for its own cost. */
 static void test_huge_request_is_not_free(void)
 {
+    struct quota_writer *writer;
     struct quota_ledger *ledger =
-        armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { MIB, 0, 0 });
+        armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { MIB, 0, 0 },
+              &writer);
+    uint64_t begin = start(writer, true, 1, 100 * SECOND);
+    uint64_t now = start(writer, true, 10 * MIB, begin);
 
-    g_assert_cmpuint(start(ledger, true, 100 * MIB, SECOND), >=, 100 * SECOND);
-    quota_ledger_close(ledger);
+    g_assert_cmpuint(now - begin, >=, 10 * SECOND - TOLERANCE_NS - 10 * MS);
+    g_assert_cmpuint(now - begin, <=, 10 * SECOND);
+    disarm(ledger, writer);
 }
 
+/* ---- changes ------------------------------------------------------------- */
+
+/* Up: who waits for seconds starts within 100 ms.  Down: it waits anew.  No
+ * change brings credit from before it. */
 static void test_live_change(void)
 {
+    struct quota_writer *writer;
     struct quota_ledger *ledger =
-        armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 1000, 0, 0 });
-    struct quota_state state;
-    struct quota_payment payment;
-    uint64_t now = 100 * SECOND;
+        armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 1000, 0, 0 },
+              &writer);
+    struct quota_turn turn = { 0 };
+    uint64_t now = 10 * SECOND, wait, begin;
 
-    /* 1 MB at 1 kB/s waits for a thousand seconds; the raise ends that. */
-    quota_rate_pay(ledger, &payment, true, 1000000, now);
-    g_assert_cmpuint(quota_rate_wait_ns(ledger, &payment, now), ==, 50 * MS);
-    quota_state_read(ledger, &state);
-    state.limits.rates[QUOTA_RATE_TOTAL_BYTES].per_sec = 10000000;
-    quota_state_publish(ledger, &state);
-    now += 50 * MS;
-    g_assert_cmpuint(quota_rate_wait_ns(ledger, &payment, now), ==, 50 * MS);
-    now += 100 * MS;
-    g_assert_cmpuint(quota_rate_wait_ns(ledger, &payment, now), ==, 0);
+    /* 100 seconds at this rate. */
+    wait = quota_turn_take(writer, &turn, true, 100000, now);
+    g_assert_cmpuint(wait, >, 0);
+    publish(ledger, QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { GIB, 0, 0 });
+    begin = now;
+    do {
+        now += wait;
+    } while ((wait = quota_turn_poll(writer, &turn, now)));
+    g_assert_cmpuint(now - begin, <=, 100 * MS);
 
-    /* Lowered after a long idle time: no credit was saved up. */
+    /* Idle for long, then lowered: the idle time is no credit. */
     now += 1000 * SECOND;
-    state.limits.rates[QUOTA_RATE_TOTAL_BYTES].per_sec = 1000;
-    quota_state_publish(ledger, &state);
-    g_assert_cmpuint(start(ledger, true, 1000, now), >=, now + SECOND);
-
-    /* The same again is no change, and voids nothing. */
-    quota_rate_pay(ledger, &payment, true, 1000, now);
-    quota_state_publish(ledger, &state);
-    g_assert_cmpuint(quota_rate_wait_ns(ledger, &payment, now), >, 0);
-    g_assert_cmpuint(payment.start_ns, >=, now + 2 * SECOND - TOLERANCE_NS);
+    publish(ledger, QUOTA_RATE_TOTAL_BYTES,
+            (struct quota_rate) { 1000, 100000, 10 });
+    begin = now;
+    for (int i = 0; i < 10; i++) {
+        now = start(writer, true, 1000, now);
+    }
+    g_assert_cmpuint(now - begin, >=, 9 * SECOND - TOLERANCE_NS);
 
     /* Taken away: who waits goes. */
-    state.limits.rates[QUOTA_RATE_TOTAL_BYTES].per_sec = 0;
-    quota_state_publish(ledger, &state);
-    g_assert_false(quota_rate_is_armed(ledger));
-    g_assert_cmpuint(quota_rate_wait_ns(ledger, &payment, now), ==, 0);
-    quota_ledger_close(ledger);
+    wait = quota_turn_take(writer, &turn, true, GIB, now);
+    g_assert_cmpuint(wait, >, 0);
+    publish(ledger, QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 0, 0, 0 });
+    g_assert_cmpuint(quota_turn_poll(writer, &turn, now + wait), ==, 0);
+    g_assert_false(quota_rate_is_armed(writer));
+
+    /* Of the volume alone. */
+    quota_volume_publish(ledger, "disk", &(struct quota_limits) {
+        .rates[QUOTA_RATE_READ_IOPS].per_sec = 10 }, 0);
+    g_assert_true(quota_rate_is_armed(writer));
+    begin = now;
+    for (int i = 0; i < 11; i++) {
+        now = start(writer, false, 1, now);
+    }
+    g_assert_cmpuint(now - begin, >=, SECOND - TOLERANCE_NS - 100 * MS);
+    disarm(ledger, writer);
+}
+
+/* Credit that was paid for in advance is void after a change. */
+static void test_no_saved_up_credit(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger =
+        armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 1000000, 0, 0 },
+              &writer);
+
+    start(writer, true, 1, SECOND);
+    g_assert_true(quota_turn_is_paid(writer, true, 1));
+    publish(ledger, QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 1, 0, 0 });
+    g_assert_false(quota_turn_is_paid(writer, true, 1));
+    disarm(ledger, writer);
+}
+
+/* Who leaves early has paid all the same: the next one waits for it. */
+static void test_leaving_is_not_free(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger =
+        armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { MIB, 0, 0 },
+              &writer);
+    struct quota_turn turn = { 0 };
+    uint64_t now = SECOND;
+
+    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 5 * MIB, now), >, 0);
+    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), <=,
+                     TOLERANCE_NS + 10 * MS);
+    quota_turn_leave(writer, &turn, now);
+    quota_turn_leave(writer, &turn, now);
+    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), >=,
+                     5 * SECOND - 10 * MS);
+    g_assert_cmpuint(start(writer, true, 1, now) - now, >=,
+                     5 * SECOND - TOLERANCE_NS - 10 * MS);
+    disarm(ledger, writer);
+}
+
+static unsigned woken;
+
+static void count_wake(struct quota_turn *turn)
+{
+    (void)turn;
+    woken++;
+}
+
+/* The next one in the queue is told when it is its turn to pay, and one that
+ * was paid for by another that it may go. */
+static void test_nobody_is_forgotten(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger =
+        armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 10, 0, 0 }, &writer);
+    struct quota_turn first = { .wake = count_wake };
+    struct quota_turn second = { .wake = count_wake };
+    struct quota_turn third = { .wake = count_wake };
+    uint64_t now = SECOND;
+
+    start(writer, true, 1, now);
+    g_assert_cmpuint(quota_turn_take(writer, &first, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_turn_take(writer, &second, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_turn_take(writer, &third, true, 1, now), >, 0);
+    g_assert_cmpuint(woken, ==, 0);
+    now += 100 * MS;
+    /* The first one's thread is stuck: the second pays for it, and is the one
+     * whose timer matters now. */
+    g_assert_cmpuint(quota_turn_poll(writer, &second, now), <, 100 * MS);
+    g_assert_cmpuint(woken, ==, 1);
+    g_assert_cmpuint(quota_turn_poll(writer, &first, now), ==, 0);
+    now += 100 * MS;
+    g_assert_cmpuint(quota_turn_poll(writer, &second, now), ==, 0);
+    g_assert_cmpuint(woken, ==, 2);
+    g_assert_cmpuint(quota_turn_poll(writer, &third, now + 100 * MS), ==, 0);
+    /* Those that only poll are not called. */
+    woken = 0;
+    first.wake = NULL;
+    second.wake = NULL;
+    now += SECOND;
+    start(writer, true, 1, now);
+    g_assert_cmpuint(quota_turn_take(writer, &first, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_turn_take(writer, &second, true, 1, now), >, 0);
+    now += 100 * MS;
+    g_assert_cmpuint(quota_turn_poll(writer, &first, now), ==, 0);
+    g_assert_cmpuint(quota_turn_take(writer, &first, true, 1, now), >, 0);
+    quota_turn_leave(writer, &second, now);
+    g_assert_cmpuint(quota_turn_take(writer, &second, true, 1, now), >, 0);
+    quota_turn_leave(writer, &first, now);
+    quota_turn_leave(writer, &second, now);
+    g_assert_cmpuint(woken, ==, 0);
+    disarm(ledger, writer);
 }
 
 static void test_extremes(void)
 {
+    struct quota_writer *writer;
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_BYTES,
-              (struct quota_rate) { 1, INT64_MAX, INT64_MAX });
-    struct quota_payment payment;
+              (struct quota_rate) { 1, INT64_MAX, INT64_MAX }, &writer);
+    struct quota_turn turn = { 0 };
 
     for (int i = 0; i < 8; i++) {
-        quota_rate_pay(ledger, &payment, true, INT64_MAX, SECOND);
+        quota_turn_take(writer, &turn, true, INT64_MAX, SECOND);
+        quota_turn_leave(writer, &turn, SECOND);
     }
     /* Saturated, not wrapped round to "now". */
-    quota_ledger_close(ledger);
-    ledger = armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 1, 0, 0 });
+    disarm(ledger, writer);
+    ledger = armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 1, 0, 0 },
+                   &writer);
     for (int i = 0; i < 8; i++) {
-        quota_rate_pay(ledger, &payment, true, INT64_MAX, SECOND);
+        quota_turn_take(writer, &turn, true, INT64_MAX, SECOND);
+        quota_turn_leave(writer, &turn, SECOND);
     }
-    g_assert_cmpuint(payment.start_ns, >, INT64_MAX / 2);
-    quota_ledger_close(ledger);
+    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, SECOND), >,
+                     INT64_MAX / 2);
+    disarm(ledger, writer);
+}
+
+/* Rates that change while a request waits, the tenant's or the volume's: it
+ * pays for what it is counted by then. */
+static void test_billed_anew(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger =
+        armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 1, 0, 0 }, &writer);
+    struct quota_turn turn = { 0 };
+    uint64_t now = SECOND;
+
+    start(writer, true, 1, now);
+    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 1, now), >, 0);
+    quota_volume_publish(ledger, "disk", &(struct quota_limits) {
+        .rates[QUOTA_RATE_WRITE_IOPS].per_sec = 1000 }, 0);
+    g_assert_cmpuint(quota_turn_poll(writer, &turn, now), >, 0);
+    publish(ledger, QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 0, 0, 0 });
+    g_assert_cmpuint(quota_turn_poll(writer, &turn, now), ==, 0);
+    disarm(ledger, writer);
+}
+
+/* How much leaving gives away is told by the rate that is furthest ahead, of
+ * the sustained and the burst one, and no burst that is still to be had. */
+static void test_ahead(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger;
+    struct quota_turn turn = { .is_write = true };
+    struct quota_state state = { 0 };
+    uint64_t now = SECOND;
+
+    /* no burst length is one second */
+    ledger = armed(QUOTA_RATE_TOTAL_BYTES,
+                   (struct quota_rate) { 1000, 10000, 0 }, &writer);
+    state.limits.rates[QUOTA_RATE_TOTAL_BYTES] =
+        (struct quota_rate) { 1000, 10000, 0 };
+    state.limits.rates[QUOTA_RATE_WRITE_IOPS].per_sec = 1000;
+    quota_state_publish(ledger, &state);
+    start(writer, true, 1, now);
+    now += 100 * SECOND;        /* the burst is to be had whole */
+    quota_turn_take(writer, &turn, true, 5000, now);
+    quota_turn_leave(writer, &turn, now);
+    /* 5000 of the burst's 10000 bytes: at 10000 a second. */
+    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), <=, 500 * MS);
+    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), >=, 490 * MS);
+    quota_turn_take(writer, &turn, true, 50000, now);
+    quota_turn_leave(writer, &turn, now);
+    /* The burst is used up: 45000 at 1000 a second. */
+    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), >=, 44 * SECOND);
+    disarm(ledger, writer);
+}
+
+/* Words that no publisher writes: nothing divides by 0, wraps or hangs. */
+static void test_mad_words(void)
+{
+    struct quota_writer *writer;
+    struct quota_ledger *ledger =
+        armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 10, 0, 0 }, &writer);
+    struct quota_turn turn = { 0 };
+    uint64_t now = SECOND;
+
+    start(writer, true, 1, now);
+    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 1, now), >, 0);
+    atomic_store(&writer->volume->weight, 100000);
+    atomic_store(&ledger->file->policy.rates.words[QUOTA_RATE_TOTAL_IOPS]
+                 .per_sec, 0);
+    g_assert_cmpuint(quota_turn_poll(writer, &turn, now + SECOND), ==, 0);
+    disarm(ledger, writer);
 }
 
 int main(int argc, char **argv)
@@ -218,9 +503,16 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rate/random-traces", test_random_traces);
     g_test_add_func("/rate/late-timers", test_late_timers);
+    g_test_add_func("/rate/woken-late", test_woken_late);
     g_test_add_func("/rate/kinds", test_kinds);
     g_test_add_func("/rate/huge-request", test_huge_request_is_not_free);
     g_test_add_func("/rate/live-change", test_live_change);
+    g_test_add_func("/rate/no-saved-up-credit", test_no_saved_up_credit);
+    g_test_add_func("/rate/leaving", test_leaving_is_not_free);
+    g_test_add_func("/rate/nobody-forgotten", test_nobody_is_forgotten);
     g_test_add_func("/rate/extremes", test_extremes);
+    g_test_add_func("/rate/billed-anew", test_billed_anew);
+    g_test_add_func("/rate/ahead", test_ahead);
+    g_test_add_func("/rate/mad-words", test_mad_words);
     return g_test_run();
 }

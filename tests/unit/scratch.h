@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ledger-layout.h"
+#include "quota-writer.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
@@ -38,16 +39,26 @@ static inline void scratch_remove(const char *dir)
     g_rmdir(dir);
 }
 
+static inline void scratch_begin(void)
+{
+    scratch_dir = g_dir_make_tmp("quota-lvm-XXXXXX", NULL);
+    g_assert_nonnull(scratch_dir);
+    quota_ledger_set_dir(scratch_dir);
+}
+
+static inline void scratch_end(void)
+{
+    scratch_remove(scratch_dir);
+    g_free(scratch_dir);
+}
+
 static inline int scratch_run(void)
 {
     int ret;
 
-    scratch_dir = g_dir_make_tmp("quota-lvm-XXXXXX", NULL);
-    g_assert_nonnull(scratch_dir);
-    quota_ledger_set_dir(scratch_dir);
+    scratch_begin();
     ret = g_test_run();
-    scratch_remove(scratch_dir);
-    g_free(scratch_dir);
+    scratch_end();
     return ret;
 }
 
@@ -59,6 +70,26 @@ static inline struct quota_ledger *scratch_ledger(const char *tenant)
     g_assert_cmpint(lock, >=, 0);
     g_assert_cmpint(quota_ledger_create("vg0", tenant, &ledger), ==, 0);
     quota_group_unlock(lock);
+    return ledger;
+}
+
+static inline struct quota_writer *scratch_writer(struct quota_ledger *ledger,
+                                                  const char *volume)
+{
+    struct quota_writer *writer;
+
+    g_assert_cmpint(quota_writer_attach(ledger, volume, &writer), ==, 0);
+    return writer;
+}
+
+/* The same ledger once more, as another process has it. */
+static inline struct quota_ledger *scratch_open(const char *tenant)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    struct quota_ledger *ledger;
+
+    quota_ledger_path("vg0", tenant, path, sizeof(path));
+    g_assert_cmpint(quota_ledger_open(path, true, &ledger), ==, 0);
     return ledger;
 }
 

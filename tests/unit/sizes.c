@@ -10,7 +10,8 @@ static void test_parse(void)
         uint64_t bytes;
     } cases[] = {
         { "0", 0, 0 }, { "512", 0, 512 }, { "10 B", 0, 10 },
-        { "7 bytes", 0, 7 }, { "1k", 0, 1024 }, { "1KB", 0, 1000 },
+        { "7 bytes", 0, 7 }, { "1 Byte", 0, 1 }, { "9b", 0, 9 },
+        { "1k", 0, 1024 }, { "1KB", 0, 1000 },
         { "10G", 0, 10 * GIB }, { "10GiB", 0, 10 * GIB },
         { " 10 gib ", 0, 10 * GIB }, { "10GB", 0, UINT64_C(10000000000) },
         { "1.5T", 0, 1536 * GIB }, { "0.1K", 0, 102 },
@@ -24,6 +25,10 @@ static void test_parse(void)
         { "1 G B", -EINVAL, 0 }, { "1.", -EINVAL, 0 }, { ".5G", -EINVAL, 0 },
         { "1e3", -EINVAL, 0 }, { "0x10", -EINVAL, 0 }, { "1,5G", -EINVAL, 0 },
         { "inf", -EINVAL, 0 }, { "nan", -EINVAL, 0 }, { "10 i", -EINVAL, 0 },
+        { "1bytez", -EINVAL, 0 }, { "1bits", -EINVAL, 0 }, { "1bite", -EINVAL, 0 }, { "1kin", -EINVAL, 0 },
+        { "1k:", -EINVAL, 0 }, { "1./5", -EINVAL, 0 }, { "1.:", -EINVAL, 0 },
+        { "0.5:", -EINVAL, 0 }, { "0.5/", -EINVAL, 0 }, { ":", -EINVAL, 0 },
+        { "0.5000000000000000000001K", 0, 512 },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * quota-writer.h: what a process does that writes to a tenant's volumes:
+ * attach, reserve before a write and settle after it, pay for throughput.
+ *
+ * Every function returns 0 or a negative errno unless it says otherwise.
+ * Nothing here blocks except where the name says "wait"; attaching may take
+ * 200 ms when another process that attaches was stopped.  Functions on a
+ * writer may be called by any thread at any time, attach and detach apart.
+ */
+#ifndef QUOTA_WRITER_H
+#define QUOTA_WRITER_H
+
+#include "quota-ledger.h"
+
+/* ---- attaching (writer.c) ------------------------------------------------ */
+
+/* struct quota_writer: one writer of one volume, such as a filter node. */
+struct quota_writer;
+
+/* What every writer begins with; for quota_rate_is_armed. */
+struct quota_writer_head {
+    const uint32_t *any_armed;
+};
+
+/*
+ * quota_writer_attach: become a writer of @volume (at most 127 bytes count).
+ * The ledger remembers what a writer has in flight, so that a killed one's
+ * share can be given back.  The claim lives as long as the open file
+ * description of the ledger's descriptor: the kernel tells when its last
+ * holder is gone.  Two processes must not attach through one description, nor
+ * two threads at once through two ledgers that were opened from one.
+ *   -EUSERS   the volume has all the writers it may have, or the tenant all
+ *             the volumes
+ *   -EBUSY    another process keeps the attach lock
+ *   -EUCLEAN  the ledger contradicts itself
+ *   -ENOMEM
+ */
+int quota_writer_attach(struct quota_ledger *ledger, const char *volume,
+                        struct quota_writer **writer);
+
+/* quota_writer_detach: give the slot back; NULL is allowed.  Nothing may be in
+ * flight, and no turn be waited for. */
+void quota_writer_detach(struct quota_writer *writer);
+
+/* ---- bytes (account.c) --------------------------------------------------- */
+
+/*
+ * quota_bytes_reserve: admit @bytes of new allocation, before it is issued, to
+ * the volume and to the tenant.  Returns 0, or -ENOSPC: there is no room by
+ * what the ledger knows; quota_admission_poll asks for a newer answer; or
+ * -EUCLEAN: the ledger contradicts itself, fail closed.
+ */
+int quota_bytes_reserve(struct quota_writer *writer, uint64_t bytes);
+
+/*
+ * quota_bytes_settle: the write that reserved @bytes has finished, whether it
+ * allocated, failed or was cancelled: what it really took shows in the next
+ * sample.
+ */
+void quota_bytes_settle(struct quota_writer *writer, uint64_t bytes);
+
+/* quota_bytes_return: @bytes were reserved, and it is known that no write was
+ * issued for them: they are free again at once. */
+void quota_bytes_return(struct quota_writer *writer, uint64_t bytes);
+
+/*
+ * A refused write becomes an admission: it rings once, then asks
+ * quota_admission_poll until that says 0 (reserved), or a final error.
+ * Zero-initialise before the first call.
+ */
+struct quota_admission {
+    uint32_t ticket;            /* doorbell value that must be answered */
+    bool is_waiting;
+    uint64_t begin_ns;          /* CLOCK_MONOTONIC when it first rang */
+    uint64_t since_ns;          /* and when it rang for the ticket */
+    enum quota_reason reason;   /* valid after -ENOSPC or -EUCLEAN */
+};
+
+/*
+ * quota_admission_poll: try to reserve @bytes, ringing the doorbell where
+ * that is needed.
+ *   0         reserved
+ *   -EAGAIN   not decided yet: call again in a millisecond or so
+ *   -ENOSPC   refused by a sample newer than the request that leaves no room
+ *             even if what is in flight came to nothing, or not yet after
+ *             @patience_ns; reason says why.  Or no sampler answered for
+ *             @patience_ns (QUOTA_REASON_ACCOUNTING_LOST)
+ *   -EUCLEAN  the ledger contradicts itself (QUOTA_REASON_ACCOUNTING_LOST)
+ * A final refusal is counted in refused_total.
+ */
+int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
+                         uint64_t now_ns, uint64_t patience_ns,
+                         struct quota_admission *admission);
+
+/* quota_admission_wait: the same, sleeping until it is decided. */
+int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
+                         uint64_t patience_ns, enum quota_reason *reason);
+
+/* ---- what is paid for already (volume.c) --------------------------------- */
+
+/*
+ * A writer remembers, in its own memory, the chunks that it has paid for, and
+ * of which epoch of the volume.  A write to such chunks reserves nothing, but
+ * is announced:
+ *   epoch = quota_epoch_enter(writer)
+ *   if it is the epoch of the memory, which is never odd: the write; then
+ *   quota_epoch_leave(writer)
+ *   else leave; forget all, if it is even; and reserve
+ * Chunks that were reserved for are remembered only if quota_epoch_read said
+ * the same, even, number before the reservation and says it after the write.
+ */
+uint32_t quota_epoch_enter(struct quota_writer *writer);
+void quota_epoch_leave(struct quota_writer *writer);
+uint32_t quota_epoch_read(const struct quota_writer *writer);
+
+/* ---- throughput (rate.c, turn.c) ------------------------------------------ */
+
+/* quota_rate_is_armed: any rate of the tenant or of one of its volumes is
+ * limited.  One load. */
+static inline bool quota_rate_is_armed(const struct quota_writer *writer)
+{
+    const struct quota_writer_head *head = (const void *)writer;
+
+    return __atomic_load_n(head->any_armed, __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * A request takes its turn when it arrives, and may start when it is paid for.
+ * Requests of one writer go in the order of their arrival; volumes of one
+ * tenant share its cap evenly, by their weights.
+ */
+struct quota_turn {
+    /*
+     * Called, from any thread, when the turn may have come, or its owner must
+     * look after the writer's queue: have quota_turn_poll called soon.  It is
+     * called with a lock held: it must not wait, nor call functions of this
+     * library.  NULL: the owner only polls.
+     */
+    void (*wake)(struct quota_turn *turn);
+
+    /* private */
+    struct quota_turn *next;
+    uint64_t bytes;
+    uint64_t left[2][QUOTA_RATE_MAX];
+    uint32_t generation[2];
+    bool is_write, is_queued, is_billed;
+};
+
+/* quota_turn_is_paid: whether a request has been paid for in advance and may
+ * start at once; if not, quota_turn_take.  @is_write: it counts for the write
+ * rates (writes, zero writes, discards), else for the read rates. */
+bool quota_turn_is_paid(struct quota_writer *writer, bool is_write,
+                        uint64_t bytes);
+
+/*
+ * quota_turn_take: take a turn, of which only `wake` need be set.  Returns 0:
+ * start now; else how many nanoseconds to sleep, or less, before
+ * quota_turn_poll is asked, which answers in the same way.  Never more than
+ * 50 ms, so that a change of the rates is seen in time.
+ */
+uint64_t quota_turn_take(struct quota_writer *writer, struct quota_turn *turn,
+                         bool is_write, uint64_t bytes, uint64_t now_ns);
+uint64_t quota_turn_poll(struct quota_writer *writer, struct quota_turn *turn,
+                         uint64_t now_ns);
+
+/* quota_turn_leave: the request starts, though its turn has not come: what it
+ * has not paid for is paid for before anything else is. */
+void quota_turn_leave(struct quota_writer *writer, struct quota_turn *turn,
+                      uint64_t now_ns);
+
+/* quota_turn_ahead_ns: how far the rates that count this request have been
+ * paid for in advance: how much leaving early has given away already. */
+uint64_t quota_turn_ahead_ns(struct quota_writer *writer,
+                             const struct quota_turn *turn, uint64_t now_ns);
+
+#endif

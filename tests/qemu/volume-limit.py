@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A volume takes more than its own limit, or its limit holds for others."""
+
+from quota_test import *
+
+
+def daemon_on(ledger, name, **opts):
+    return StorageDaemon('--blockdev', ledger.quota(
+        path(name), node_name='quota', volume=name, **opts))
+
+
+def test_refused_at_the_volumes_own_limit():
+    files = [make_file(name, 16 * MIB) for name in ('root', 'data')]
+    ledger = Ledger('acme', limit='8M', grant='8M', free='1G')
+    ledger.volume('root', limit='1M')
+    ledger.serve(*files)
+    root, data = (daemon_on(ledger, name) for name in ('root', 'data'))
+    root_nbd, data_nbd = root.export(), data.export()
+
+    can_write(root_nbd, 'write -P 1 0 1M')
+    is_refused(root_nbd, 'write -P 2 4M 64k', 'write 8M 1M')
+    event, = root.take_events('BLOCK_QUOTA_REFUSED')
+    eq((event['reason'], event['volume']), ('volume-limit', 'root'), 'event')
+    eq(allocated('root'), MIB, 'allocated')
+    # What is there can be overwritten; the others do not notice.
+    can_write(root_nbd, 'write -P 3 0 512k', 'read -P 3 0 512k')
+    can_write(data_nbd, 'write -P 4 0 6M')
+    eq(data.quota()['refused'], 0, 'refused to the other volume')
+    eq(root.quota()['reason'], 'none', "the tenant's reason")
+
+    # Of the tenant's own limit, 1 MiB is left.
+    ledger.volume('root', limit='8M')
+    can_write(root_nbd, 'write -P 2 4M 64k', 'read -P 2 4M 64k')
+    eq(len(root.take_events('BLOCK_QUOTA_RECOVERED')), 1, 'recovered')
+    is_refused(root_nbd, 'write 8M 2M')
+    event, = root.take_events('BLOCK_QUOTA_REFUSED')
+    eq(event['reason'], 'tenant-limit', 'reason')
+
+
+def test_last_chunks_of_a_volume_under_four_writers():
+    # 16 chunks for four processes that want 16 each.
+    disk = make_file('root', 8 * MIB)
+    ledger = Ledger('acme', limit='1G', grant='1G')
+    ledger.volume('root', limit='1M')
+    ledger.serve(disk)
+    image = ledger.quota(disk, volume='root') + ',file.locking=off'
+    writers = [start(program('qemu-io'), '--image-opts', image, *[
+                     w for n in range(16) for w in
+                     ('-c', f'aio_write -q {(i * 16 + n) * 64}k 64k')],
+                     '-c', 'aio_flush', stdout=subprocess.PIPE,
+                     stderr=subprocess.STDOUT) for i in range(4)]
+    said = ''.join(w.communicate(timeout=60)[0].decode() for w in writers)
+    eq(said.count('No space left'), 64 - 16, f'refusals in: {said}')
+    eq(allocated('root'), MIB, 'allocated')
+
+
+def test_limit_below_what_a_volume_has():
+    disk = make_file('root', 8 * MIB)
+    ledger = Ledger('acme', limit='1G', grant='1G')
+    ledger.serve(disk)
+    can_write(ledger.quota(disk, volume='root'), 'write -P 1 0 2M')
+    ledger.volume('root', limit='1M')
+    image = ledger.quota(disk, volume='root')
+    is_refused(image, 'write 4M 64k')
+    can_write(image, 'write -P 2 1M 64k', 'read -P 2 1M 64k')
+    # A limit that is taken away.
+    ledger.volume('root')
+    can_write(image, 'write 4M 64k')
+
+
+def test_volumes_own_rate():
+    for name in ('root', 'data'):
+        make_file(name, 64 * MIB)
+    ledger = Ledger('acme', total_bytes_sec='1G')
+    ledger.volume('root', write_bytes_sec=4 * MIB)
+    images = {name: ledger.quota(path(name), volume=name, allocation=False)
+              for name in ('root', 'data')}
+    begin = time.monotonic()
+    child = start(program('qemu-img'), 'bench', '--image-opts', '-w', '-c',
+                  '128', '-s', '64k', '-d', '8', images['root'],
+                  stdout=subprocess.DEVNULL)
+    # 32 MiB while the other is held up with 8.
+    can_write(images['data'], *['write -q 0 8M'] * 4)
+    eq(child.poll(), None, 'the limited volume has finished first')
+    child.communicate(timeout=60)
+    rate = 8 * MIB / (time.monotonic() - begin)
+    at_most(rate, 4 * MIB * 1.03, 'bytes a second')
+    # Reads are not limited by it.
+    begin = time.monotonic()
+    can_write(images['root'], 'read -q 0 32M')
+    at_most(time.monotonic() - begin, 2, 'seconds for the read')
+
+
+main()

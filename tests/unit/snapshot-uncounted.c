@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* No write may take a chunk as paid for that a snapshot has made a new one:
+ * neither afterwards nor while it was in flight. */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "scratch.h"
+
+#define MS UINT64_C(1000000)
+
+static void test_epochs(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("epochs");
+    struct quota_ledger *own = scratch_open("epochs");
+    struct quota_writer *writer = scratch_writer(own, "disk0");
+    uint32_t paid = quota_epoch_read(writer);
+
+    g_assert_cmpuint(paid % 2, ==, 0);
+    g_assert_cmpuint(quota_epoch_enter(writer), ==, paid);
+    g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
+    /* A write is in flight that was not paid for. */
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 5 * MS), ==, -ETIMEDOUT);
+    /* From now on there is no other. */
+    g_assert_cmpuint(quota_epoch_enter(writer) % 2, ==, 1);
+    quota_epoch_leave(writer);
+    quota_epoch_leave(writer);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 0), ==, 0);
+    g_assert_cmpint(quota_epoch_end(ledger, "disk0"), ==, 0);
+    g_assert_cmpuint(quota_epoch_enter(writer) % 2, ==, 0);
+    quota_epoch_leave(writer);
+    g_assert_cmpuint(quota_epoch_read(writer), !=, paid);
+
+    /* Volumes that nobody writes to. */
+    g_assert_cmpint(quota_epoch_wait(ledger, "nobody", 0), ==, -ENOENT);
+    g_assert_cmpint(quota_epoch_end(ledger, "nobody"), ==, -ENOENT);
+    g_assert_cmpint(quota_epoch_begin(ledger, "later"), ==, 0);
+    g_assert_cmpint(quota_epoch_wait(ledger, "later", 0), ==, 0);
+    g_assert_cmpint(quota_epoch_end(ledger, "later"), ==, 0);
+    quota_writer_detach(writer);
+    quota_ledger_close(own);
+    quota_ledger_close(ledger);
+}
+
+static gpointer leave_later(gpointer data)
+{
+    g_usleep(20000);
+    quota_epoch_leave(data);
+    return NULL;
+}
+
+static void test_wait_is_woken(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("woken");
+    struct quota_ledger *own = scratch_open("woken");
+    struct quota_writer *writer = scratch_writer(own, "disk0");
+    GThread *thread;
+
+    quota_epoch_enter(writer);
+    g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
+    thread = g_thread_new("write", leave_later, writer);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 30000 * MS), ==, 0);
+    g_thread_join(thread);
+    quota_writer_detach(writer);
+    quota_ledger_close(own);
+    quota_ledger_close(ledger);
+}
+
+/* A snapshot does not wait for the dead, and one that was killed itself does
+ * not leave writers paying twice for ever. */
+static void test_killed(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("killed");
+    struct quota_ledger *own;
+    struct quota_writer *writer;
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        own = scratch_open("killed");
+        quota_epoch_enter(scratch_writer(own, "disk0"));
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_cmpint(status, ==, 0);
+    g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 10000 * MS), ==, 0);
+
+    own = scratch_open("killed");
+    writer = scratch_writer(own, "disk0");
+    g_assert_cmpuint(quota_epoch_read(writer) % 2, ==, 1);
+    scratch_publish(ledger, GIB, 0, GIB);
+    g_assert_cmpuint(quota_epoch_read(writer) % 2, ==, 0);
+    quota_writer_detach(writer);
+    quota_ledger_close(own);
+    quota_ledger_close(ledger);
+}
+
+/* In memory of the process's own nobody can look whether a writer lives. */
+static void test_private(void)
+{
+    struct quota_ledger *ledger;
+    struct quota_writer *writer;
+
+    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
+    writer = scratch_writer(ledger, "disk");
+    quota_epoch_enter(writer);
+    g_assert_cmpint(quota_epoch_begin(ledger, "disk"), ==, 0);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk", 0), ==, -ETIMEDOUT);
+    quota_epoch_leave(writer);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk", 0), ==, 0);
+    quota_writer_detach(writer);
+    quota_ledger_close(ledger);
+}
+
+/* A snapshot that was killed and is begun again, or ended by somebody else:
+ * what was paid for before it stays void. */
+static void test_begun_again(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("again");
+    struct quota_writer *writer = scratch_writer(ledger, "disk");
+    uint32_t before = quota_epoch_read(writer);
+
+    g_assert_cmpint(quota_epoch_begin(ledger, "disk"), ==, 0);
+    g_assert_cmpint(quota_epoch_begin(ledger, "disk"), ==, 0);
+    g_assert_cmpuint(quota_epoch_read(writer), ==, before + 1);
+    scratch_publish(ledger, GIB, 0, GIB);
+    g_assert_cmpuint(quota_epoch_read(writer), ==, before + 2);
+    scratch_publish(ledger, GIB, 0, GIB);
+    g_assert_cmpuint(quota_epoch_read(writer), ==, before + 2);
+    quota_writer_detach(writer);
+    quota_ledger_close(ledger);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/snapshot/epochs", test_epochs);
+    g_test_add_func("/snapshot/woken", test_wait_is_woken);
+    g_test_add_func("/snapshot/killed", test_killed);
+    g_test_add_func("/snapshot/private", test_private);
+    g_test_add_func("/snapshot/begun-again", test_begun_again);
+    return scratch_run();
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A call of the system that fails must be told as an error, leave nothing
+ * behind, spoil no ledger that was there, and succeed when it is tried again.
+ *
+ * The linker puts the functions below in place of the C library's (--wrap); the
+ * Nth call fails, for N = 1, 2, ... until a run is clean. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "scratch.h"
+
+static unsigned calls, fail_at; /* of the calls below; 0: none fails */
+static int fail_errno;
+static const char *read_text;   /* what read() reads; NULL: what there is */
+static void (*before_fcntl)(void);
+static bool is_other_device;    /* what stat() says */
+
+static bool fails(void)
+{
+    calls++;
+    if (calls != fail_at) {
+        return false;
+    }
+    errno = fail_errno;
+    return true;
+}
+
+#define WRAP(type, name, params) \
+    type __real_##name params; \
+    type __wrap_##name params; \
+    type __wrap_##name params
+
+WRAP(void *, calloc, (size_t count, size_t size))
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+WRAP(int, open64, (const char *path, int flags, ...))
+{
+    mode_t mode = 0;
+
+    if (flags & O_CREAT) {
+        va_list ap;
+
+        va_start(ap, flags);
+        mode = va_arg(ap, int);
+        va_end(ap);
+    }
+    return fails() ? -1 : __real_open64(path, flags, mode);
+}
+
+WRAP(ssize_t, read, (int fd, void *buffer, size_t size))
+{
+    if (read_text) {
+        return g_strlcpy(buffer, read_text, size);
+    }
+    return fails() ? -1 : __real_read(fd, buffer, size);
+}
+
+WRAP(ssize_t, pread64, (int fd, void *buffer, size_t size, off_t offset))
+{
+    return fails() ? -1 : __real_pread64(fd, buffer, size, offset);
+}
+
+WRAP(int, fstat64, (int fd, struct stat *st))
+{
+    return fails() ? -1 : __real_fstat64(fd, st);
+}
+
+WRAP(int, stat64, (const char *path, struct stat *st))
+{
+    int ret = fails() ? -1 : __real_stat64(path, st);
+
+    st->st_dev += is_other_device;
+    return ret;
+}
+
+WRAP(int, fcntl64, (int fd, int command, ...))
+{
+    va_list ap;
+    void *argument;
+
+    va_start(ap, command);
+    argument = va_arg(ap, void *);
+    va_end(ap);
+    if (before_fcntl) {
+        before_fcntl();
+    }
+    return fails() ? -1 : __real_fcntl64(fd, command, argument);
+}
+
+WRAP(void *, mmap64, (void *at, size_t length, int prot, int flags, int fd,
+                      off_t offset))
+{
+    return fails() ? MAP_FAILED
+                   : __real_mmap64(at, length, prot, flags, fd, offset);
+}
+
+WRAP(int, mkdir, (const char *path, mode_t mode))
+{
+    return fails() ? -1 : __real_mkdir(path, mode);
+}
+
+WRAP(int, rename, (const char *from, const char *to))
+{
+    return fails() ? -1 : __real_rename(from, to);
+}
+
+WRAP(int, posix_fallocate64, (int fd, off_t offset, off_t length))
+{
+    return fails() ? fail_errno
+                   : __real_posix_fallocate64(fd, offset, length);
+}
+
+WRAP(int, flock, (int fd, int operation))
+{
+    return fails() ? -1 : __real_flock(fd, operation);
+}
+
+/* ---- each operation, with each of its calls failing ---------------------- */
+
+static struct quota_ledger *ledger;     /* of "acme", there before */
+
+static int op_lock(void)
+{
+    int fd = quota_group_lock("vg1");
+
+    if (fd < 0) {
+        return fd;
+    }
+    quota_group_unlock(fd);
+    return 0;
+}
+
+static int op_create(void)
+{
+    struct quota_ledger *made;
+    int ret = quota_ledger_create("vg1", "acme", &made);
+
+    g_assert_cmpint(ret == 0, ==, made != NULL);
+    if (made) {
+        g_assert_cmpuint(made->file->header.checksum, !=, 0);
+        quota_ledger_close(made);
+    }
+    return ret;
+}
+
+/* What is there, and cannot be opened for want of something, is kept. */
+static int op_open_or_create(void)
+{
+    struct quota_ledger *opened;
+    int ret = quota_ledger_create("vg0", "acme", &opened);
+    bool is_kept;
+
+    g_assert_cmpint(ret == 0, ==, opened != NULL);
+    quota_ledger_close(opened);
+    fail_at = 0;
+    is_kept = quota_ledger_is_current(ledger);
+    g_assert_true(is_kept || fail_errno == EIO || fail_errno == EINTR ||
+                  fail_errno == ENOSPC);
+    if (!is_kept) {
+        quota_ledger_close(ledger);
+        ledger = scratch_ledger("acme");
+    }
+    return ret;
+}
+
+static int op_open(void)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    struct quota_ledger *opened;
+    int ret;
+
+    quota_ledger_path("vg0", "acme", path, sizeof(path));
+    ret = quota_ledger_open(path, false, &opened);
+    g_assert_cmpint(ret == 0, ==, opened != NULL);
+    quota_ledger_close(opened);
+    return ret;
+}
+
+static int op_private(void)
+{
+    struct quota_ledger *made;
+    int ret = quota_ledger_new_private("acme", &made);
+
+    g_assert_cmpint(ret == 0, ==, made != NULL);
+    quota_ledger_close(made);
+    return ret;
+}
+
+static int op_attach(void)
+{
+    struct quota_writer *writer;
+    int ret = quota_writer_attach(ledger, "disk0", &writer);
+
+    g_assert_cmpint(ret == 0, ==, writer != NULL);
+    quota_writer_detach(writer);
+    return ret;
+}
+
+static int op_audit(void)
+{
+    int ret;
+
+    /* somebody who is dead */
+    quota_store(&quota_writer_at(ledger, 1)->owner, 1);
+    ret = quota_writer_audit(ledger);
+    return ret < 0 ? ret : 0;
+}
+
+static int op_limit_volume(void)
+{
+    const struct quota_limits none = { 0 };
+
+    return quota_volume_publish(ledger, "disk0", &none, 0);
+}
+
+static int op_is_current(void)
+{
+    return quota_ledger_is_current(ledger) ? 0 : -ESTALE;
+}
+
+struct operation {
+    const char *name;
+    int (*run)(void);
+};
+
+static const struct operation operations[] = {
+    { "group-lock", op_lock },
+    { "create", op_create },
+    { "open-or-create", op_open_or_create },
+    { "open", op_open },
+    { "private", op_private },
+    { "attach", op_attach },
+    { "audit", op_audit },
+    { "limit-volume", op_limit_volume },
+    { "is-current", op_is_current },
+};
+
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        count += __real_fcntl64(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+static void test_operation(gconstpointer opaque)
+{
+    static const int errors[] = {
+        EIO, EACCES, EPERM, ENOMEM, EMFILE, ENFILE, EINTR, ENOSPC,
+    };
+    const struct operation *op = opaque;
+    g_autofree char *vg1 = g_build_filename(scratch_dir, "vg1", NULL);
+    g_autofree char *left = g_build_filename(vg1, ".acme.new", NULL);
+
+    for (size_t e = 0; e < G_N_ELEMENTS(errors); e++) {
+        bool is_clean = false;
+        unsigned failed = 0;
+
+        fail_errno = errors[e];
+        for (unsigned n = 1; !is_clean; n++) {
+            unsigned descriptors;
+            int ret;
+
+            ledger = scratch_ledger("acme");
+            quota_writer_detach(scratch_writer(ledger, "disk0"));
+            scratch_remove(vg1);
+            descriptors = count_descriptors();
+            calls = 0;
+            fail_at = n;
+            ret = op->run();
+            is_clean = calls < n;
+            fail_at = 0;
+            failed += ret < 0;
+            g_assert_true(ret <= 0 && !(is_clean && ret < 0));
+            g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
+            g_assert_cmpuint(count_descriptors(), ==, descriptors);
+            g_assert_cmpint(op->run(), ==, 0);
+            quota_ledger_unlink("vg0", "acme");
+            quota_ledger_close(ledger);
+        }
+        g_assert_cmpuint(calls, >, 0);
+        /* A lock that somebody has is no error, nor is a signal. */
+        g_assert_true(failed > 0 || fail_errno == EACCES ||
+                      fail_errno == EINTR);
+    }
+}
+
+/* ---- what the kernel may say besides ------------------------------------- */
+
+static void check_unknown_boot(const char *text)
+{
+    struct quota_ledger *made;
+
+    read_text = text;
+    quota_ledger_unlink("vg0", "acme");
+    made = scratch_ledger("acme");
+    read_text = NULL;
+    for (int i = 0; i < 16; i++) {
+        g_assert_cmpuint(made->header.boot_id[i], ==, 0);
+    }
+    quota_ledger_close(made);
+    /* Not known then, so not checked now; nor the other way round. */
+    g_assert_cmpint(op_open(), ==, 0);
+    quota_ledger_unlink("vg0", "acme");
+    quota_ledger_close(scratch_ledger("acme"));
+    read_text = text;
+    g_assert_cmpint(op_open(), ==, 0);
+    read_text = NULL;
+}
+
+static void test_unknown_boot(void)
+{
+    check_unknown_boot("");
+    check_unknown_boot("0011-22");
+    check_unknown_boot("001");
+    check_unknown_boot("nothing like an id that anybody knows");
+}
+
+static void test_other_device(void)
+{
+    ledger = scratch_ledger("acme");
+    g_assert_true(quota_ledger_is_current(ledger));
+    is_other_device = true;
+    g_assert_false(quota_ledger_is_current(ledger));
+    is_other_device = false;
+    quota_ledger_close(ledger);
+}
+
+static void detach_slot(void)
+{
+    quota_store(&quota_writer_at(ledger, 0)->owner, 0);
+}
+
+/* Who looks dead may have detached before its lock was had. */
+static void test_detached_meanwhile(void)
+{
+    ledger = scratch_ledger("acme");
+    quota_writer_detach(scratch_writer(ledger, "disk0"));
+    quota_store(&quota_writer_at(ledger, 0)->owner, 1);
+    before_fcntl = detach_slot;
+    g_assert_cmpint(quota_writer_audit(ledger), ==, 0);
+    before_fcntl = NULL;
+    quota_ledger_close(ledger);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        char *path = g_strconcat("/fails/", operations[i].name, NULL);
+
+        g_test_add_data_func(path, &operations[i], test_operation);
+        g_free(path);
+    }
+    g_test_add_func("/fails/unknown-boot", test_unknown_boot);
+    g_test_add_func("/fails/other-device", test_other_device);
+    g_test_add_func("/fails/detached-meanwhile", test_detached_meanwhile);
+    return scratch_run();
+}
