@@ -68,9 +68,10 @@ eq() {
     [ "$1" = "$2" ] || fail "${3:-value}: is \"$1\", should be \"$2\""
 }
 
-# matches TEXT REGEX [WHAT]
+# matches TEXT REGEX [WHAT]: no pipe, grep ends at the first match and would have
+# the writer of a longer text killed.
 matches() {
-    printf '%s\n' "$1" | grep -Eq -- "$2" ||
+    grep -Eq -- "$2" <<<"$1" ||
         fail "${3:-text}: no match for /$2/ in: $1"
 }
 
@@ -90,7 +91,7 @@ expect_fail() {
     said=$("$@" 2>&1) || status=$?
     [ "$status" != 0 ] || fail "should have failed: $* (said: $said)"
     [ "$status" -lt 126 ] || fail "$*: status $status (said: $said)"
-    printf '%s\n' "$said" | grep -Eq -- "$regex" ||
+    grep -Eq -- "$regex" <<<"$said" ||
         fail "$*: no match for /$regex/ in: $said"
 }
 

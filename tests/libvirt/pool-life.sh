@@ -12,8 +12,8 @@ wipefs -qa "$disk"
 cleanup_fn pvremove -qq -ff -y "$disk"
 cleanup_fn vgremove -qq -ff -y vg0
 
-virsh -q pool-capabilities | grep -q "<pool type='quota-lvm' supported='yes'>" ||
-    fail "capabilities do not know the pool type"
+matches "$(virsh -q pool-capabilities)" "<pool type='quota-lvm' supported='yes'>" \
+    "pool-capabilities"
 
 # From a bare disk; the pool's name differs from its tenant's.
 source="<device path='$disk'/><tenant name='acme'/>"
@@ -39,9 +39,9 @@ is_active vg0/acme._thin || fail "thin pool is not active"
 eq "$(pool_number acme-fast Capacity)" $((2 * GIB)) capacity
 eq "$(pool_number acme-fast Allocation)" 0 allocation
 eq "$(pool_number acme-fast Available)" $((2 * GIB)) available
-virsh -q pool-list --type quota-lvm | grep -q acme-fast || fail "pool-list --type does not list it"
-virsh -q find-storage-pool-sources quota-lvm | grep -q "<tenant name='acme'/>" ||
-    fail "the tenant is not among the sources"
+matches "$(virsh -q pool-list --type quota-lvm)" acme-fast "pool-list --type"
+matches "$(virsh -q find-storage-pool-sources quota-lvm)" "<tenant name='acme'/>" \
+    "find-storage-pool-sources"
 
 # Volumes: a thick one is charged whole, a thin one as it is written.
 vol_create acme-fast data 510 thick
@@ -75,7 +75,7 @@ eq "$(virsh -q vol-pool /dev/vg0/acme.root)" acme-fast "pool of the path"
 key=$(lvs --noheadings -o lv_uuid vg0/acme.root | xargs)
 eq "$(virsh -q vol-key --pool acme-fast root)" "$key" key
 eq "$(virsh -q vol-name "$key")" root "name of the key"
-virsh -q vol-dumpxml --pool acme-fast root | grep -q '<path>/dev/vg0/acme.root</path>' || fail "vol-dumpxml"
+matches "$(virsh -q vol-dumpxml --pool acme-fast root)" '<path>/dev/vg0/acme.root</path>' "vol-dumpxml"
 
 # Data goes in and out.
 head -c 1000000 /dev/urandom >"$TEST_TMP/in"
@@ -89,7 +89,7 @@ virsh -q vol-delete --pool acme-fast copy >/dev/null
 vol_create acme-fast waste 4 thick
 echo secret >/dev/vg0/acme.waste
 virsh -q vol-wipe --pool acme-fast waste >/dev/null
-! head -c 6 /dev/vg0/acme.waste | grep -q secret || fail "a wiped volume still has its data"
+! head -c 6 /dev/vg0/acme.waste | grep secret >/dev/null || fail "a wiped volume still has its data"
 expect_fail "is thin, volume wipe not supported" virsh vol-wipe --pool acme-fast root
 virsh -q vol-delete --pool acme-fast waste >/dev/null
 

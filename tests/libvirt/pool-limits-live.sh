@@ -28,8 +28,8 @@ virsh -q pool-refresh acme >/dev/null
 eq "$(pool_number acme Capacity)" $((3 * GIB)) "capacity"
 eq "$(shown acme limit)" $((3 * GIB)) "limit in dumpxml"
 eq "$(shown acme total_bytes_sec)" $((20 * MIB)) "rate in dumpxml"
-tags vg0/acme._thin | grep -qx "quota-lvm:limit=$((3 * GIB))" || fail "limit is not a tag"
-tags vg0/acme._thin | grep -qx "quota-lvm:total_bytes_sec=$((20 * MIB))" || fail "rate is not a tag"
+matches "$(tags vg0/acme._thin)" "^quota-lvm:limit=$((3 * GIB))\$" "tags"
+matches "$(tags vg0/acme._thin)" "^quota-lvm:total_bytes_sec=$((20 * MIB))\$" "tags"
 eq "$(tags vg0/acme._thin | grep -c quota-lvm:limit=)" 1 "tags of the limit"
 eq "$(tags vg0/acme._thin | grep -c quota-lvm:definition=)" 1 "tags of the definition"
 
@@ -74,7 +74,7 @@ eq "$(pool_number acme Available)" $((512 * MIB)) "available after deleting"
 redefine "$(limit 512 MiB 256 MiB)"
 virsh -q pool-refresh acme >/dev/null
 eq "$(shown acme total_bytes_sec)" "" "rate in dumpxml"
-! tags vg0/acme._thin | grep -q total_bytes_sec || fail "the rate is still a tag"
+! grep total_bytes_sec <<<"$(tags vg0/acme._thin)" || fail "the rate is still a tag"
 
 # The quota travels with the disks: a host that knows nothing of it.
 virsh -q pool-destroy acme >/dev/null

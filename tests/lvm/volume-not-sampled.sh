@@ -25,7 +25,7 @@ volume_shows() {
 }
 
 slot_is_free() {
-    ! ledger show | grep -q "^$1\\."
+    ! grep -q "^$1\\." <<<"$(ledger show)"
 }
 
 fresh_vg lab-vg
