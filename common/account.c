@@ -145,18 +145,7 @@ static int reserve(struct quota_mover *mover, enum quota_scope scope,
 static int give_back(struct quota_mover *mover, enum quota_scope scope,
                      uint64_t bytes)
 {
-    struct quota_register_value value;
-
-    do {
-        int ret = quota_register_read(mover->ledger,
-                                      mover->index / QUOTA_VOLUME_WRITERS,
-                                      scope, &value);
-
-        if (ret < 0) {
-            return ret;
-        }
-    } while (!quota_register_move(mover, scope, &value, -bytes));
-    return 0;
+    return quota_register_add(mover, scope, -bytes, QUOTA_TRIES_ENDLESS);
 }
 
 /* *scope: whose room is short, after -ENOSPC. */

@@ -15,6 +15,7 @@
 #ifndef QUOTA_LEDGER_LAYOUT_H
 #define QUOTA_LEDGER_LAYOUT_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -337,6 +338,12 @@ int quota_mover_init(struct quota_mover *mover, struct quota_ledger *ledger,
 bool quota_register_move(struct quota_mover *mover, enum quota_scope scope,
                          const struct quota_register_value *value,
                          uint64_t bytes);
+
+/* quota_register_add: add @bytes, whatever the register's value.  -EAGAIN:
+ * somebody else was first at each of @tries; -EUCLEAN. */
+#define QUOTA_TRIES_ENDLESS UINT_MAX
+int quota_register_add(struct quota_mover *mover, enum quota_scope scope,
+                       uint64_t bytes, unsigned tries);
 
 static inline struct quota_volume *
 quota_volume_at(const struct quota_ledger *ledger, unsigned writer)

@@ -150,3 +150,22 @@ int quota_mover_init(struct quota_mover *mover, struct quota_ledger *ledger,
     }
     return 0;
 }
+
+int quota_register_add(struct quota_mover *mover, enum quota_scope scope,
+                       uint64_t bytes, unsigned tries)
+{
+    unsigned volume = mover->index / QUOTA_VOLUME_WRITERS;
+    struct quota_register_value value;
+
+    do {
+        int ret = quota_register_read(mover->ledger, volume, scope, &value);
+
+        if (ret < 0) {
+            return ret;
+        }
+        if (tries != QUOTA_TRIES_ENDLESS && tries-- == 0) {
+            return -EAGAIN;
+        }
+    } while (!quota_register_move(mover, scope, &value, bytes));
+    return 0;
+}

@@ -115,28 +115,20 @@ void quota_writer_unlock(struct quota_writer *writer)
 static int audit(struct quota_ledger *ledger, unsigned index)
 {
     struct quota_writer_words *words = quota_writer_at(ledger, index);
-    unsigned volume = index / QUOTA_VOLUME_WRITERS;
     struct quota_mover mover;
     int ret = quota_mover_init(&mover, ledger, index);
-    int tries = AUDIT_TRIES;
 
     if (ret < 0) {
         return ret;
     }
-    while (mover.own_bytes[QUOTA_OF_VOLUME] !=
-           mover.own_bytes[QUOTA_OF_TENANT]) {
-        struct quota_register_value value;
-
-        ret = quota_register_read(ledger, volume, QUOTA_OF_VOLUME, &value);
+    if (mover.own_bytes[QUOTA_OF_VOLUME] != mover.own_bytes[QUOTA_OF_TENANT]) {
+        ret = quota_register_add(&mover, QUOTA_OF_VOLUME,
+                                 mover.own_bytes[QUOTA_OF_TENANT] -
+                                 mover.own_bytes[QUOTA_OF_VOLUME],
+                                 AUDIT_TRIES);
         if (ret < 0) {
             return ret;
         }
-        if (tries-- == 0) {
-            return -EAGAIN;
-        }
-        quota_register_move(&mover, QUOTA_OF_VOLUME, &value,
-                            mover.own_bytes[QUOTA_OF_TENANT] -
-                            mover.own_bytes[QUOTA_OF_VOLUME]);
     }
     quota_store(&words->settled_bytes, mover.own_bytes[QUOTA_OF_TENANT] -
                 quota_lease_recall(words));
