@@ -21,6 +21,8 @@
 
 #include "quota-writer.h"
 
+#pragma GCC visibility push(hidden)
+
 #define QUOTA_LEDGER_MAGIC "QUOTALVM"
 #define QUOTA_LEDGER_MAJOR 2    /* a reader refuses another major version */
 #define QUOTA_LEDGER_MINOR 0    /* and reads any minor one */
@@ -486,5 +488,7 @@ uint64_t quota_cell_ahead_ns(const struct quota_writer *writer,
 /* The rates that count a request; at most one of bytes and one of I/Os. */
 uint32_t quota_rate_mask(uint32_t armed, bool is_write);
 bool quota_rate_is_bytes(int kind);
+
+#pragma GCC visibility pop
 
 #endif

@@ -23,6 +23,8 @@
 
 #include "quota-limits.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Ledgers are QUOTA_LEDGER_DIR/<group>/<tenant>. */
 #define QUOTA_LEDGER_DIR "/run/quota-lvm"
 #define QUOTA_LEDGER_PATH_BYTES 512
@@ -330,5 +332,7 @@ uint64_t quota_doorbell_demand(struct quota_ledger *ledger);
 
 /* quota_clock_ns: CLOCK_MONOTONIC. */
 uint64_t quota_clock_ns(void);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A host's modules each have a copy of this library, and do not offer it to
+ * one another. */
+#pragma GCC visibility push(hidden)
+
 enum quota_rate_kind {
     QUOTA_RATE_TOTAL_BYTES,
     QUOTA_RATE_READ_BYTES,
@@ -157,5 +161,7 @@ int quota_size_scale(uint64_t number, const char *unit, uint64_t *bytes);
 /* quota_size_format: "1.50 GiB", for people; whole bytes as "12 B". */
 #define QUOTA_SIZE_MAX_BYTES 32
 const char *quota_size_format(uint64_t bytes, char text[QUOTA_SIZE_MAX_BYTES]);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "quota-ledger.h"
 
+#pragma GCC visibility push(hidden)
+
 /* ---- attaching (writer.c) ------------------------------------------------ */
 
 /* struct quota_writer: one writer of one volume, such as a filter node. */
@@ -173,5 +175,7 @@ void quota_turn_leave(struct quota_writer *writer, struct quota_turn *turn,
  * paid for in advance: how much leaving early has given away already. */
 uint64_t quota_turn_ahead_ns(struct quota_writer *writer,
                              const struct quota_turn *turn, uint64_t now_ns);
+
+#pragma GCC visibility pop
 
 #endif
