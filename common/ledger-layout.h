@@ -24,10 +24,11 @@
 #pragma GCC visibility push(hidden)
 
 #define QUOTA_LEDGER_MAGIC "QUOTALVM"
-#define QUOTA_LEDGER_MAJOR 2    /* a reader refuses another major version */
+#define QUOTA_LEDGER_MAJOR 3    /* a reader refuses another major version */
 #define QUOTA_LEDGER_MINOR 0    /* and reads any minor one */
 #define QUOTA_LINE_BYTES 64
 
+#define QUOTA_LANES 8           /* of one writer, for its threads */
 #define QUOTA_LEDGER_WRITERS (QUOTA_LEDGER_VOLUMES * QUOTA_VOLUME_WRITERS)
 
 /* sampled_bytes before the first sample: nothing is admitted. */
@@ -142,10 +143,20 @@ struct quota_entry {
 };
 
 /*
+ * Writes in flight that reserve nothing, of some of the owner's threads: each
+ * thread counts in the lane that is its own (volume.c), so that several do not
+ * wait for one line of the cache.
+ */
+struct quota_lane {
+    quota_u32 paid_in_flight;   /* futex */
+    quota_u32 pad[15];
+};
+
+/*
  * owner: 0 free, else the process id of who attached; set by a process that
  * holds the lock on byte QUOTA_LOCK_BASE + index of the file, cleared by it,
  * or by whoever got that lock after it died (writer.c).
- * settled_bytes, paid_in_flight, entries: written by the owner.
+ * settled_bytes, entries, lanes: written by the owner.
  * lease: by the owner and the sampler.
  * done: by whoever moves a register on after this writer did.
  */
@@ -153,12 +164,11 @@ struct quota_writer_words {
     quota_u64 owner;
     quota_u64 settled_bytes;    /* only grows, never passes what is reserved */
     quota_u64 lease;            /* see QUOTA_LEASE_UNIT_BYTES */
-    quota_u32 paid_in_flight;   /* futex; writes that reserve nothing */
-    quota_u32 pad0;
-    quota_u64 pad1[4];
+    quota_u64 pad0[5];
     struct quota_entry entries[QUOTA_SCOPES];
     quota_u64 done[QUOTA_SCOPES];       /* only grows */
-    quota_u64 pad2[6];
+    quota_u64 pad1[6];
+    struct quota_lane lanes[QUOTA_LANES];
 };
 
 /*
@@ -208,7 +218,7 @@ struct quota_ledger_file {
     struct quota_sampled sample;
     struct quota_counters counters;
     struct quota_cell cells[QUOTA_RATE_MAX];
-    char pad1[2048 - 512 - sizeof(struct quota_policy) -
+    char pad1[4096 - 512 - sizeof(struct quota_policy) -
               sizeof(struct quota_sampled) - sizeof(struct quota_counters) -
               sizeof(struct quota_cell) * QUOTA_RATE_MAX];
     struct quota_volume volumes[QUOTA_LEDGER_VOLUMES];
@@ -230,7 +240,7 @@ QUOTA_ASSERT_AT(quota_ledger_file, counters.reserved, 896);
 QUOTA_ASSERT_AT(quota_ledger_file, counters.doorbell, 960);
 QUOTA_ASSERT_AT(quota_ledger_file, counters.volumes, 1024);
 QUOTA_ASSERT_AT(quota_ledger_file, cells, 1088);
-QUOTA_ASSERT_AT(quota_ledger_file, volumes, 2048);
+QUOTA_ASSERT_AT(quota_ledger_file, volumes, 4096);
 QUOTA_ASSERT_AT(quota_rates, words, 64);
 QUOTA_ASSERT_SIZE(quota_rate_words, 32);
 QUOTA_ASSERT_SIZE(quota_rates, 256);
@@ -244,11 +254,13 @@ QUOTA_ASSERT_AT(quota_volume, sample, 512);
 QUOTA_ASSERT_AT(quota_volume, cells, 576);
 QUOTA_ASSERT_AT(quota_volume, served_ns, 960);
 QUOTA_ASSERT_AT(quota_volume, writers, 1024);
-QUOTA_ASSERT_SIZE(quota_volume, 2048);
+QUOTA_ASSERT_SIZE(quota_volume, 4096);
 QUOTA_ASSERT_AT(quota_writer_words, entries, 64);
 QUOTA_ASSERT_AT(quota_writer_words, done, 192);
 QUOTA_ASSERT_SIZE(quota_entry, 64);
-QUOTA_ASSERT_SIZE(quota_writer_words, 256);
+QUOTA_ASSERT_AT(quota_writer_words, lanes, 256);
+QUOTA_ASSERT_SIZE(quota_lane, 64);
+QUOTA_ASSERT_SIZE(quota_writer_words, 768);
 _Static_assert(512 % QUOTA_LINE_BYTES == 0, "all offsets above begin lines");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics are lock-free");
 
@@ -395,6 +407,17 @@ void quota_volume_tidy(struct quota_ledger *ledger);
 /* ---- writer.c ------------------------------------------------------------ */
 
 /*
+ * What was paid for requests that are to come, at all rates that count them,
+ * and lies ready for the threads of one lane: for reads, and for writes.  Bits
+ * 0 to 39 of a word are bytes, the others requests.  Both hold for the rates
+ * of the generations that stand beside them.
+ */
+struct quota_purse {
+    _Alignas(QUOTA_LINE_BYTES) quota_u64 prepaid[2];
+    quota_u32 generation[QUOTA_SCOPES];
+};
+
+/*
  * struct quota_writer: what an attached writer keeps in its own memory.
  * @lock: private to the process, held for some dozens of instructions, never
  * while anything waits; protects what stands below it.
@@ -404,7 +427,9 @@ struct quota_writer {
     struct quota_ledger *ledger;
     struct quota_volume *volume;
     struct quota_writer_words *words;
-    atomic_flag lock;
+    quota_u32 is_queued;        /* somebody waits for a turn; set with @lock */
+    struct quota_purse purses[QUOTA_LANES];
+    _Alignas(QUOTA_LINE_BYTES) atomic_flag lock;
     struct quota_mover mover;
     /* turn.c: who waits for its turn, in the order of arrival */
     struct quota_turn *first, **end;
@@ -426,6 +451,29 @@ struct quota_writer {
         } of[QUOTA_RATE_MAX * QUOTA_SCOPES];
     } fee[2];
 };
+
+/*
+ * The calling thread's number, from 1 on; 0: none yet.  In the part of its
+ * memory that is reached without a call, of which a module that is loaded late
+ * may have a few bytes.
+ */
+extern _Thread_local unsigned quota_thread_number
+    __attribute__((tls_model("initial-exec")));
+unsigned quota_thread_number_take(void);
+
+/* quota_lane_of_thread: the lane of the calling thread, which other threads may
+ * share if there are many. */
+static inline unsigned quota_lane_of_thread(void)
+{
+    unsigned number = quota_thread_number, lane;
+
+    if (__builtin_expect(number == 0, false)) {
+        number = quota_thread_number_take();
+    }
+    /* Processors fetch lines in pairs: every second lane first. */
+    lane = number % QUOTA_LANES * 2;
+    return lane < QUOTA_LANES ? lane : lane - QUOTA_LANES + 1;
+}
 
 void quota_writer_lock(struct quota_writer *writer);
 void quota_writer_unlock(struct quota_writer *writer);

@@ -105,15 +105,15 @@ int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
  * A writer remembers, in its own memory, the chunks that it has paid for, and
  * of which epoch of the volume.  A write to such chunks reserves nothing, but
  * is announced:
- *   epoch = quota_epoch_enter(writer)
+ *   epoch = quota_epoch_enter(writer, &lane)
  *   if it is the epoch of the memory, which is never odd: the write; then
- *   quota_epoch_leave(writer)
+ *   quota_epoch_leave(writer, lane), in whatever thread
  *   else leave; forget all, if it is even; and reserve
  * Chunks that were reserved for are remembered only if quota_epoch_read said
  * the same, even, number before the reservation and says it after the write.
  */
-uint32_t quota_epoch_enter(struct quota_writer *writer);
-void quota_epoch_leave(struct quota_writer *writer);
+uint32_t quota_epoch_enter(struct quota_writer *writer, unsigned *lane);
+void quota_epoch_leave(struct quota_writer *writer, unsigned lane);
 uint32_t quota_epoch_read(const struct quota_writer *writer);
 
 /* ---- throughput (rate.c, turn.c) ------------------------------------------ */

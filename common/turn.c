@@ -19,6 +19,11 @@
 /* A writer that asks for nothing for longer is idle, and not late. */
 #define IDLE_NS (20 * UINT64_C(1000000))
 
+/* The two parts of struct quota_purse's words. */
+#define PURSE_BYTES_BITS 40
+#define PURSE_BYTES_MAX ((UINT64_C(1) << PURSE_BYTES_BITS) - 1)
+#define PURSE_REQUESTS_MAX ((UINT64_C(1) << (64 - PURSE_BYTES_BITS)) - 1)
+
 static uint32_t rates_of(const struct quota_writer *writer,
                          enum quota_scope scope, bool is_write)
 {
@@ -157,6 +162,7 @@ static void leave_queue(struct quota_writer *writer, struct quota_turn *turn)
     if (!*at) {
         writer->end = at;
     }
+    quota_store(&writer->is_queued, writer->first != NULL);
     turn->is_queued = false;
 }
 
@@ -196,16 +202,113 @@ static uint64_t serve_queue(struct quota_writer *writer,
     return 0;
 }
 
-bool quota_turn_is_paid(struct quota_writer *writer, bool is_write,
-                        uint64_t bytes)
+/*
+ * Whether the purse can pay for a request; if so, it has.  No lock is needed:
+ * one word holds all that is taken.  (Should the rates change in between, the
+ * request came before.)
+ */
+static inline bool take_prepaid(struct quota_writer *writer,
+                                struct quota_purse *purse, bool is_write,
+                                uint64_t bytes)
+{
+    quota_u64 *word = &purse->prepaid[is_write];
+    uint64_t now;
+
+    for (int scope = 0; scope < QUOTA_SCOPES; scope++) {
+        if (quota_load(&purse->generation[scope]) !=
+            quota_load(&quota_meter_of(writer, scope).rates->generation)) {
+            return false;
+        }
+    }
+    if (quota_load(&writer->is_queued)) {
+        return false;
+    }
+    now = quota_load(word);
+    do {
+        if (now >> PURSE_BYTES_BITS == 0 || (now & PURSE_BYTES_MAX) < bytes) {
+            return false;
+        }
+    } while (!quota_swap_if(word, &now, now - bytes -
+                            (UINT64_C(1) << PURSE_BYTES_BITS)));
+    return true;
+}
+
+/* What is left of credit that all fees of one unit have in common. */
+static uint64_t common_credit(const struct quota_writer *writer, bool is_write,
+                              bool is_bytes, uint64_t most)
+{
+    for (unsigned i = 0; i < writer->fee[is_write].count; i++) {
+        if (writer->fee[is_write].of[i].is_bytes == is_bytes &&
+            *writer->fee[is_write].of[i].credit < most) {
+            most = *writer->fee[is_write].of[i].credit;
+        }
+    }
+    return most;
+}
+
+/*
+ * Lay ready, for the lane's next requests, what has been paid and nobody
+ * needs: at most what a cell sells at once, and so worth PAY_MIN_NS (rate.c).
+ * With the writer's lock.
+ */
+static void fill_purse(struct quota_writer *writer, struct quota_purse *purse,
+                       bool is_write)
+{
+    uint64_t bytes, requests, now;
+    bool is_void = false;
+
+    for (int scope = 0; scope < QUOTA_SCOPES; scope++) {
+        is_void |= quota_load(&purse->generation[scope]) !=
+                   writer->paid[scope].generation;
+    }
+    if (is_void) {
+        /* Before the generations: nobody takes what was paid under others. */
+        quota_store(&purse->prepaid[0], 0);
+        quota_store(&purse->prepaid[1], 0);
+        for (int scope = 0; scope < QUOTA_SCOPES; scope++) {
+            quota_store(&purse->generation[scope],
+                        writer->paid[scope].generation);
+        }
+    }
+
+    now = quota_load(&purse->prepaid[is_write]);
+    do {
+        bytes = common_credit(writer, is_write, true,
+                              PURSE_BYTES_MAX - (now & PURSE_BYTES_MAX));
+        requests = common_credit(writer, is_write, false, PURSE_REQUESTS_MAX -
+                                 (now >> PURSE_BYTES_BITS));
+    } while (!quota_swap_if(&purse->prepaid[is_write], &now,
+                            now + bytes + (requests << PURSE_BYTES_BITS)));
+    for (unsigned i = 0; i < writer->fee[is_write].count; i++) {
+        *writer->fee[is_write].of[i].credit -=
+            writer->fee[is_write].of[i].is_bytes ? bytes : requests;
+    }
+}
+
+/* Not inlined: it would cost the other way its registers. */
+static __attribute__((noinline)) bool
+take_paid(struct quota_writer *writer, struct quota_purse *purse,
+          bool is_write, uint64_t bytes)
 {
     bool is_paid;
 
     quota_writer_lock(writer);
     look_at_rates(writer);
     is_paid = !writer->first && take_credit(writer, is_write, bytes);
+    if (is_paid) {
+        fill_purse(writer, purse, is_write);
+    }
     quota_writer_unlock(writer);
     return is_paid;
+}
+
+bool quota_turn_is_paid(struct quota_writer *writer, bool is_write,
+                        uint64_t bytes)
+{
+    struct quota_purse *purse = &writer->purses[quota_lane_of_thread()];
+
+    return take_prepaid(writer, purse, is_write, bytes) ||
+           take_paid(writer, purse, is_write, bytes);
 }
 
 static uint64_t look(struct quota_writer *writer, struct quota_turn *turn,
@@ -238,6 +341,7 @@ uint64_t quota_turn_take(struct quota_writer *writer, struct quota_turn *turn,
     }
     *writer->end = turn;
     writer->end = &turn->next;
+    quota_store(&writer->is_queued, true);
     wait_ns = look(writer, turn, now_ns);
     quota_writer_unlock(writer);
     return wait_ns;

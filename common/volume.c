@@ -200,16 +200,18 @@ int quota_epoch_begin(struct quota_ledger *ledger, const char *name)
     return i < 0 ? i : 0;
 }
 
-/* Wait until a writer has no paid write in flight, or is dead. */
-static int wait_for_writer(struct quota_ledger *ledger, unsigned index,
-                           uint64_t until_ns)
+/* Wait until no write is in flight in a writer's lane, or the writer is dead.
+ * Once it was empty, nobody enters it again before the epoch has ended. */
+static int wait_for_lane(struct quota_ledger *ledger, unsigned index,
+                         unsigned lane, uint64_t until_ns)
 {
     struct quota_writer_words *words = quota_writer_at(ledger, index);
+    quota_u32 *in_flight = &words->lanes[lane].paid_in_flight;
     const struct timespec look = { .tv_nsec = EPOCH_LOOK_NS };
     uint32_t writes;
 
     while (quota_load(&words->owner) != 0 &&
-           (writes = quota_load(&words->paid_in_flight)) != 0) {
+           (writes = quota_load(in_flight)) != 0) {
         if (quota_ledger_lock(ledger, QUOTA_LOCK_BASE + index, F_OFD_GETLK,
                               F_WRLCK) == F_UNLCK) {
             return 0;
@@ -217,8 +219,7 @@ static int wait_for_writer(struct quota_ledger *ledger, unsigned index,
         if (quota_clock_ns() >= until_ns) {
             return -ETIMEDOUT;
         }
-        syscall(SYS_futex, &words->paid_in_flight, FUTEX_WAIT, writes, &look,
-                NULL, 0);
+        syscall(SYS_futex, in_flight, FUTEX_WAIT, writes, &look, NULL, 0);
     }
     return 0;
 }
@@ -230,8 +231,11 @@ int quota_epoch_wait(struct quota_ledger *ledger, const char *name,
     int i = quota_volume_find(ledger, name);
     int ret = i < 0 ? i : 0;
 
-    for (unsigned n = 0; n < QUOTA_VOLUME_WRITERS && ret == 0; n++) {
-        ret = wait_for_writer(ledger, i * QUOTA_VOLUME_WRITERS + n, until_ns);
+    for (unsigned n = 0; n < QUOTA_VOLUME_WRITERS * QUOTA_LANES && ret == 0;
+         n++) {
+        ret = wait_for_lane(ledger,
+                            i * QUOTA_VOLUME_WRITERS + n / QUOTA_LANES,
+                            n % QUOTA_LANES, until_ns);
     }
     return ret;
 }
@@ -254,18 +258,19 @@ uint32_t quota_epoch_read(const struct quota_writer *writer)
     return quota_load(&writer->volume->epoch);
 }
 
-uint32_t quota_epoch_enter(struct quota_writer *writer)
+uint32_t quota_epoch_enter(struct quota_writer *writer, unsigned *lane)
 {
+    *lane = quota_lane_of_thread();
     /* One of the two sees the other: this counts itself and then reads the
      * epoch, a snapshot changes the epoch and then reads the count. */
-    atomic_fetch_add_explicit(&writer->words->paid_in_flight, 1,
+    atomic_fetch_add_explicit(&writer->words->lanes[*lane].paid_in_flight, 1,
                               memory_order_seq_cst);
     return atomic_load_explicit(&writer->volume->epoch, memory_order_seq_cst);
 }
 
-void quota_epoch_leave(struct quota_writer *writer)
+void quota_epoch_leave(struct quota_writer *writer, unsigned lane)
 {
-    quota_u32 *writes = &writer->words->paid_in_flight;
+    quota_u32 *writes = &writer->words->lanes[lane].paid_in_flight;
 
     atomic_fetch_sub_explicit(writes, 1, memory_order_seq_cst);
     if (quota_load(&writer->volume->epoch) % 2) {

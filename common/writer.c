@@ -76,7 +76,19 @@ void quota_attach_unlock(struct quota_ledger *ledger)
     pthread_mutex_unlock(&ledger->attach_mutex);
 }
 
-/* ---- the process's own lock ---------------------------------------------- */
+/* ---- the process's own lock, and its threads' lanes ----------------------- */
+
+_Thread_local unsigned quota_thread_number;
+
+unsigned quota_thread_number_take(void)
+{
+    static _Atomic(unsigned) threads;
+
+    do {
+        quota_thread_number = atomic_fetch_add(&threads, 1) + 1;
+    } while (quota_thread_number == 0);
+    return quota_thread_number;
+}
 
 /*
  * A pthread mutex would cost a second locked instruction to release, and what
@@ -132,7 +144,9 @@ static int audit(struct quota_ledger *ledger, unsigned index)
     }
     quota_store(&words->settled_bytes, mover.own_bytes[QUOTA_OF_TENANT] -
                 quota_lease_recall(words));
-    quota_store(&words->paid_in_flight, 0);
+    for (int i = 0; i < QUOTA_LANES; i++) {
+        quota_store(&words->lanes[i].paid_in_flight, 0);
+    }
     quota_store(&words->owner, 0);
     return 0;
 }
@@ -231,13 +245,15 @@ static int attach(struct quota_ledger *ledger, const char *volume,
 int quota_writer_attach(struct quota_ledger *ledger, const char *volume,
                         struct quota_writer **writer)
 {
-    struct quota_writer *w = calloc(1, sizeof(*w));
+    struct quota_writer *w = aligned_alloc(_Alignof(struct quota_writer),
+                                           sizeof(*w));
     int ret;
 
     *writer = NULL;
     if (!w) {
         return -ENOMEM;
     }
+    memset(w, 0, sizeof(*w));
     ret = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
     if (ret == 0) {
         ret = attach(ledger, volume, &w->mover);

@@ -224,7 +224,7 @@ quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
     uint64_t needed;
     int ret;
 
-    if (quota_map_enter(s, offset, bytes)) {
+    if (quota_map_enter(s, offset, bytes, &charge->lane)) {
         charge->is_announced = true;
         return 0;
     }
@@ -250,9 +250,9 @@ quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
          * Not before the reservation: a snapshot waits for who is announced,
          * and the pool may only grow after it.
          */
-        if (quota_epoch_enter(s->writer) != charge->epoch ||
+        if (quota_epoch_enter(s->writer, &charge->lane) != charge->epoch ||
             charge->epoch % 2) {
-            quota_epoch_leave(s->writer);
+            quota_epoch_leave(s->writer, charge->lane);
             if (needed) {
                 quota_bytes_return(s->writer, needed);
             }
@@ -342,7 +342,7 @@ int coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
         ret = quota_co_settle_listed(bs, charge, ret, is_paid);
     }
     if (charge->is_announced) {
-        quota_epoch_leave(s->writer);
+        quota_epoch_leave(s->writer, charge->lane);
     }
     return ret;
 }

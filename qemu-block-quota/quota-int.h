@@ -125,9 +125,11 @@ bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes);
 
 /*
  * quota_map_enter: whether a write is paid for.  If so it has been announced:
- * quota_epoch_leave when it has finished.  Any thread; lock not needed.
+ * quota_epoch_leave, with the same @lane, when it has finished.  Any thread;
+ * lock not needed.
  */
-bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes);
+bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes,
+                     unsigned *lane);
 
 /* The others: with BDRVQuotaState.lock, or while no I/O is in flight. */
 
@@ -151,6 +153,7 @@ typedef struct QuotaCharge {
     int64_t paid_first;         /* chunks that are paid for if it succeeds */
     int64_t paid_end;
     uint64_t reserved_bytes;
+    unsigned lane;              /* valid if is_announced */
     bool is_listed;
     bool is_announced;          /* counts on chunks that are paid for */
     bool needs_flush;           /* space is taken when the cache is written */

@@ -12,8 +12,8 @@
  * to each chunk copies it.  A write that counts on the map announces itself
  * for as long as it is in flight, and a snapshot waits for it.
  *
- * Reading takes no lock, so that writes to paid chunks from several threads
- * meet in nothing but the count of them, one add before and one after.
+ * Reading takes no lock, and each thread counts its writes in flight in a lane
+ * of its own, so that writes to paid chunks from several threads do not meet.
  */
 
 #include "qemu/osdep.h"
@@ -86,7 +86,8 @@ bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes)
     return quota_map_has(qatomic_rcu_read(&s->map), offset, bytes);
 }
 
-bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes)
+bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes,
+                     unsigned *lane)
 {
     QuotaMap *map;
 
@@ -95,10 +96,10 @@ bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes)
     if (!quota_map_has(map, offset, bytes)) {
         return false;
     }
-    if (likely(quota_epoch_enter(s->writer) == map->epoch)) {
+    if (likely(quota_epoch_enter(s->writer, lane) == map->epoch)) {
         return true;
     }
-    quota_epoch_leave(s->writer);
+    quota_epoch_leave(s->writer, *lane);
     return false;
 }
 

@@ -164,20 +164,21 @@ int coroutine_fn quota_co_zero_in_place(BlockDriverState *bs, int64_t offset,
                                         int64_t bytes, BdrvRequestFlags flags)
 {
     BDRVQuotaState *s = bs->opaque;
+    unsigned lane;
     int64_t n;
     int ret;
 
     for (; bytes > 0; offset += n, bytes -= n) {
         /* From the look to the write, no snapshot may come between. */
-        while (quota_epoch_enter(s->writer) % 2) {
-            quota_epoch_leave(s->writer);
+        while (quota_epoch_enter(s->writer, &lane) % 2) {
+            quota_epoch_leave(s->writer, lane);
             ret = quota_co_wait_epoch(bs);
             if (ret < 0) {
                 return ret;
             }
         }
         ret = quota_co_zero_piece(bs, offset, bytes, flags, &n);
-        quota_epoch_leave(s->writer);
+        quota_epoch_leave(s->writer, lane);
         if (ret < 0) {
             return ret;
         }

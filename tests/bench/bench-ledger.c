@@ -150,11 +150,13 @@ static void run_mutex(struct quota_writer *writer, uint64_t count)
 
 static void run_paid(struct quota_writer *writer, uint64_t count)
 {
+    unsigned lane;
+
     while (count--) {
-        if (quota_epoch_enter(writer) % 2) {
+        if (quota_epoch_enter(writer, &lane) % 2) {
             abort();
         }
-        quota_epoch_leave(writer);
+        quota_epoch_leave(writer, lane);
     }
 }
 

@@ -29,7 +29,7 @@ static struct {
     struct quota_ledger *ledger;
     struct quota_writer *writer;
     uint64_t in_flight;
-    unsigned paid_writes;
+    unsigned paid_writes, lane;
     struct quota_admission admission;
     struct quota_turn turns[TURNS];
     uint64_t lease;             /* units, before the operation */
@@ -137,7 +137,7 @@ static void detach(unsigned n)
     }
     quota_bytes_settle(writer, guests[n].in_flight);
     for (; guests[n].paid_writes > 0; guests[n].paid_writes--) {
-        quota_epoch_leave(writer);
+        quota_epoch_leave(writer, guests[n].lane);
     }
     quota_writer_detach(writer);
     quota_ledger_close(guests[n].ledger);
@@ -310,13 +310,13 @@ static void operate_as_guest(unsigned n, unsigned what,
         quota_bytes_return(writer, bytes);
         break;
     case 9:
-        quota_epoch_enter(writer);
+        quota_epoch_enter(writer, &guests[n].lane);
         guests[n].paid_writes++;
         break;
     case 10:
         if (guests[n].paid_writes > 0) {
             guests[n].paid_writes--;
-            quota_epoch_leave(writer);
+            quota_epoch_leave(writer, guests[n].lane);
         }
         quota_epoch_read(writer);
         break;

@@ -153,6 +153,7 @@ static void use(bool is_amount_word)
     struct quota_turn turn = { 0 };
     struct quota_admission admission = { 0 };
     uint64_t got, room;
+    unsigned lane;
     bool was_read;
     struct quota_reading reading;
 
@@ -163,8 +164,8 @@ static void use(bool is_amount_word)
                          50000000);
         quota_turn_leave(writers[0], &turn, 1060000000);
     }
-    quota_epoch_enter(writers[0]);
-    quota_epoch_leave(writers[0]);
+    quota_epoch_enter(writers[0], &lane);
+    quota_epoch_leave(writers[0], lane);
 
     was_read = quota_reading_take(ledger, &reading) == 0;
     room = (was_read ? reading.room_bytes : 0) + leased(writers[0]) +

@@ -63,8 +63,10 @@ static void op_return(struct stage *stage)
 
 static void op_paid_write(struct stage *stage)
 {
-    quota_epoch_enter(stage->writer);
-    quota_epoch_leave(stage->writer);
+    unsigned lane;
+
+    quota_epoch_enter(stage->writer, &lane);
+    quota_epoch_leave(stage->writer, lane);
 }
 
 static void op_turns(struct stage *stage)

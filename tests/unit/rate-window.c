@@ -350,6 +350,29 @@ static void test_leaving_is_not_free(void)
     disarm(ledger, writer);
 }
 
+/* What lies ready in a purse does not let a request pass one that waits. */
+static void test_purse_waits(void)
+{
+    struct quota_rate rate = { .per_sec = GIB };
+    struct quota_turn turn = { 0 };
+    struct quota_writer *writer;
+    struct quota_ledger *ledger = armed(QUOTA_RATE_TOTAL_BYTES, rate, &writer);
+    unsigned lane = quota_lane_of_thread();
+
+    g_assert_cmpuint(start(writer, true, 4096, SECOND), ==, SECOND);
+    g_assert_true(quota_turn_is_paid(writer, true, 4096));
+    g_assert_cmpuint(quota_load(&writer->purses[lane].prepaid[true]) &
+                     0xffffff, >=, 50 * 4096);
+    g_assert_cmpuint(quota_turn_take(writer, &turn, true, GIB, SECOND), >, 0);
+    g_assert_false(quota_turn_is_paid(writer, true, 4096));
+    quota_turn_leave(writer, &turn, SECOND);
+    g_assert_true(quota_turn_is_paid(writer, true, 4096));
+    /* It is not for reads, nor for what is larger. */
+    g_assert_false(quota_turn_is_paid(writer, false, 4096));
+    g_assert_false(quota_turn_is_paid(writer, true, GIB));
+    disarm(ledger, writer);
+}
+
 static unsigned woken;
 
 static void count_wake(struct quota_turn *turn)
@@ -509,6 +532,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rate/live-change", test_live_change);
     g_test_add_func("/rate/no-saved-up-credit", test_no_saved_up_credit);
     g_test_add_func("/rate/leaving", test_leaving_is_not_free);
+    g_test_add_func("/rate/purse-waits", test_purse_waits);
     g_test_add_func("/rate/nobody-forgotten", test_nobody_is_forgotten);
     g_test_add_func("/rate/extremes", test_extremes);
     g_test_add_func("/rate/billed-anew", test_billed_anew);

@@ -8,26 +8,39 @@
 
 #define MS UINT64_C(1000000)
 
+/* Where the test's only write in flight is counted. */
+static unsigned lane;
+
+static gpointer enter_odd(gpointer data)
+{
+    unsigned other_lane;
+
+    g_assert_cmpuint(quota_epoch_enter(data, &other_lane) % 2, ==, 1);
+    quota_epoch_leave(data, other_lane);
+    return NULL;
+}
+
 static void test_epochs(void)
 {
     struct quota_ledger *ledger = scratch_ledger("epochs");
     struct quota_ledger *own = scratch_open("epochs");
     struct quota_writer *writer = scratch_writer(own, "disk0");
     uint32_t paid = quota_epoch_read(writer);
+    GThread *other;
 
     g_assert_cmpuint(paid % 2, ==, 0);
-    g_assert_cmpuint(quota_epoch_enter(writer), ==, paid);
+    g_assert_cmpuint(quota_epoch_enter(writer, &lane), ==, paid);
     g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
     /* A write is in flight that was not paid for. */
     g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 5 * MS), ==, -ETIMEDOUT);
-    /* From now on there is no other. */
-    g_assert_cmpuint(quota_epoch_enter(writer) % 2, ==, 1);
-    quota_epoch_leave(writer);
-    quota_epoch_leave(writer);
+    /* From now on there is no other, in no thread. */
+    other = g_thread_new("other", enter_odd, writer);
+    g_thread_join(other);
+    quota_epoch_leave(writer, lane);
     g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 0), ==, 0);
     g_assert_cmpint(quota_epoch_end(ledger, "disk0"), ==, 0);
-    g_assert_cmpuint(quota_epoch_enter(writer) % 2, ==, 0);
-    quota_epoch_leave(writer);
+    g_assert_cmpuint(quota_epoch_enter(writer, &lane) % 2, ==, 0);
+    quota_epoch_leave(writer, lane);
     g_assert_cmpuint(quota_epoch_read(writer), !=, paid);
 
     /* Volumes that nobody writes to. */
@@ -41,10 +54,39 @@ static void test_epochs(void)
     quota_ledger_close(ledger);
 }
 
+static gpointer enter(gpointer data)
+{
+    quota_epoch_enter(data, &lane);
+    return NULL;
+}
+
+/* A write is waited for whatever thread began it; another one ends it. */
+static void test_each_lane(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("lanes");
+    struct quota_ledger *own = scratch_open("lanes");
+    struct quota_writer *writer = scratch_writer(own, "disk0");
+    bool seen[QUOTA_LANES] = { false };
+
+    for (unsigned i = 0; i < QUOTA_LANES; i++) {
+        g_thread_join(g_thread_new("write", enter, writer));
+        g_assert_false(seen[lane]);
+        seen[lane] = true;
+        g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
+        g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 0), ==, -ETIMEDOUT);
+        quota_epoch_leave(writer, lane);
+        g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 0), ==, 0);
+        g_assert_cmpint(quota_epoch_end(ledger, "disk0"), ==, 0);
+    }
+    quota_writer_detach(writer);
+    quota_ledger_close(own);
+    quota_ledger_close(ledger);
+}
+
 static gpointer leave_later(gpointer data)
 {
     g_usleep(20000);
-    quota_epoch_leave(data);
+    quota_epoch_leave(data, lane);
     return NULL;
 }
 
@@ -55,7 +97,7 @@ static void test_wait_is_woken(void)
     struct quota_writer *writer = scratch_writer(own, "disk0");
     GThread *thread;
 
-    quota_epoch_enter(writer);
+    quota_epoch_enter(writer, &lane);
     g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
     thread = g_thread_new("write", leave_later, writer);
     g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 30000 * MS), ==, 0);
@@ -77,7 +119,7 @@ static void test_killed(void)
 
     if (pid == 0) {
         own = scratch_open("killed");
-        quota_epoch_enter(scratch_writer(own, "disk0"));
+        quota_epoch_enter(scratch_writer(own, "disk0"), &lane);
         _exit(0);
     }
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
@@ -103,10 +145,10 @@ static void test_private(void)
 
     g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
     writer = scratch_writer(ledger, "disk");
-    quota_epoch_enter(writer);
+    quota_epoch_enter(writer, &lane);
     g_assert_cmpint(quota_epoch_begin(ledger, "disk"), ==, 0);
     g_assert_cmpint(quota_epoch_wait(ledger, "disk", 0), ==, -ETIMEDOUT);
-    quota_epoch_leave(writer);
+    quota_epoch_leave(writer, lane);
     g_assert_cmpint(quota_epoch_wait(ledger, "disk", 0), ==, 0);
     quota_writer_detach(writer);
     quota_ledger_close(ledger);
@@ -135,6 +177,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/snapshot/epochs", test_epochs);
+    g_test_add_func("/snapshot/each-lane", test_each_lane);
     g_test_add_func("/snapshot/woken", test_wait_is_woken);
     g_test_add_func("/snapshot/killed", test_killed);
     g_test_add_func("/snapshot/private", test_private);

@@ -92,7 +92,8 @@ static void stores_begin(struct quota_ledger *ledger, unsigned nth)
     stores_seen = 0;
     stores_spoil_seen = 0;
     stores_open = stores_spoil ? PROT_NONE : PROT_READ;
-    stores_size = stores_spoil ? 4096 : sizeof(*ledger->file);
+    stores_size = stores_spoil ? offsetof(struct quota_ledger_file, volumes[1])
+                               : sizeof(*ledger->file);
     action.sa_sigaction = stores_on_segv;
     sigaction(SIGSEGV, &action, NULL);
     action.sa_sigaction = stores_on_trap;

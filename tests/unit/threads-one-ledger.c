@@ -23,6 +23,7 @@ static gpointer write_bytes(gpointer data)
 
     while (go_on()) {
         enum quota_reason reason;
+        unsigned lane;
 
         g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, 0);
         g_assert_cmpint(quota_bytes_reserve(writer, 3 * CHUNK), ==, 0);
@@ -31,10 +32,10 @@ static gpointer write_bytes(gpointer data)
         quota_bytes_settle(writer, 3 * CHUNK);
         g_assert_cmpint(quota_admission_wait(writer, 400 * GIB, 20 * MS,
                                              &reason), ==, -ENOSPC);
-        if (quota_epoch_enter(writer) == quota_epoch_read(writer)) {
+        if (quota_epoch_enter(writer, &lane) == quota_epoch_read(writer)) {
             quota_add(&written, 1);
         }
-        quota_epoch_leave(writer);
+        quota_epoch_leave(writer, lane);
     }
     return NULL;
 }
