@@ -214,8 +214,8 @@ quota_co_zero_in_place(BlockDriverState *bs, int64_t offset, int64_t bytes,
 
 /* ---- quota-rate.c ------------------------------------------------------- */
 
-void coroutine_fn quota_co_pay_slow(BlockDriverState *bs, int64_t bytes,
-                                    bool is_write);
+void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
+                                     bool is_write);
 
 /* quota_co_pay: have a request that has arrived wait until it is paid for. */
 static inline void coroutine_fn
@@ -223,8 +223,9 @@ quota_co_pay(BlockDriverState *bs, int64_t bytes, bool is_write)
 {
     BDRVQuotaState *s = bs->opaque;
 
-    if (unlikely(quota_rate_is_armed(s->writer))) {
-        quota_co_pay_slow(bs, bytes, is_write);
+    if (quota_rate_is_armed(s->writer) &&
+        !quota_turn_is_paid(s->writer, is_write, bytes)) {
+        quota_co_take_turn(bs, bytes, is_write);
     }
 }
 

@@ -86,9 +86,10 @@ static uint64_t quota_drained_wait_ns(BDRVQuotaState *s, QuotaSleeper *sleeper,
     return MIN(wait_ns, ahead_ns - QUOTA_DRAIN_AHEAD_NS);
 }
 
-static void coroutine_fn quota_co_take_turn(BDRVQuotaState *s, int64_t bytes,
-                                            bool is_write)
+void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
+                                     bool is_write)
 {
+    BDRVQuotaState *s = bs->opaque;
     AioContext *ctx = qemu_get_current_aio_context();
     QEMUClockType type = quota_clock_type();
     uint64_t begin_ns = quota_rate_now_ns();
@@ -133,16 +134,6 @@ static void coroutine_fn quota_co_take_turn(BDRVQuotaState *s, int64_t bytes,
     if (now_ns != begin_ns) {
         stat64_add(&s->rate_waits, 1);
         stat64_add(&s->rate_wait_ns, now_ns - begin_ns);
-    }
-}
-
-void coroutine_fn quota_co_pay_slow(BlockDriverState *bs, int64_t bytes,
-                                    bool is_write)
-{
-    BDRVQuotaState *s = bs->opaque;
-
-    if (!quota_turn_is_paid(s->writer, is_write, bytes)) {
-        quota_co_take_turn(s, bytes, is_write);
     }
 }
 

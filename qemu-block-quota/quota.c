@@ -92,15 +92,14 @@ quota_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                flags);
 }
 
-static int coroutine_fn GRAPH_RDLOCK
-quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                      QEMUIOVector *qiov, size_t qiov_offset,
-                      BdrvRequestFlags flags)
+/* A write that may need new space; apart, for the sake of the others' stack. */
+static __attribute__((noinline)) int coroutine_fn GRAPH_RDLOCK
+quota_co_pwritev_charged(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                         QEMUIOVector *qiov, size_t qiov_offset,
+                         BdrvRequestFlags flags)
 {
     QuotaCharge charge;
     int ret;
-
-    quota_co_pay(bs, bytes, true);
 
     ret = quota_co_charge(bs, offset, bytes, true, &charge);
     if (ret < 0) {
@@ -109,6 +108,33 @@ quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
     ret = bdrv_co_pwritev_part(bs->file, offset, bytes, qiov, qiov_offset,
                                flags);
     return quota_co_settle(bs, &charge, ret, true);
+}
+
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                      QEMUIOVector *qiov, size_t qiov_offset,
+                      BdrvRequestFlags flags)
+{
+    BDRVQuotaState *s = bs->opaque;
+    bool is_announced = false;
+    unsigned lane;
+    int ret;
+
+    quota_co_pay(bs, bytes, true);
+
+    if (s->opts.allocation) {
+        is_announced = quota_map_enter(s, offset, bytes, &lane);
+        if (!is_announced) {
+            return quota_co_pwritev_charged(bs, offset, bytes, qiov,
+                                            qiov_offset, flags);
+        }
+    }
+    ret = bdrv_co_pwritev_part(bs->file, offset, bytes, qiov, qiov_offset,
+                               flags);
+    if (is_announced) {
+        quota_epoch_leave(s->writer, lane);
+    }
+    return ret;
 }
 
 static int coroutine_fn GRAPH_RDLOCK
