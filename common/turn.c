@@ -271,14 +271,14 @@ static void fill_purse(struct quota_writer *writer, struct quota_purse *purse,
         }
     }
 
+    /* Others may take from it meanwhile, but only this fills it. */
     now = quota_load(&purse->prepaid[is_write]);
-    do {
-        bytes = common_credit(writer, is_write, true,
-                              PURSE_BYTES_MAX - (now & PURSE_BYTES_MAX));
-        requests = common_credit(writer, is_write, false, PURSE_REQUESTS_MAX -
-                                 (now >> PURSE_BYTES_BITS));
-    } while (!quota_swap_if(&purse->prepaid[is_write], &now,
-                            now + bytes + (requests << PURSE_BYTES_BITS)));
+    bytes = common_credit(writer, is_write, true,
+                          PURSE_BYTES_MAX - (now & PURSE_BYTES_MAX));
+    requests = common_credit(writer, is_write, false, PURSE_REQUESTS_MAX -
+                             (now >> PURSE_BYTES_BITS));
+    quota_add(&purse->prepaid[is_write],
+              bytes + (requests << PURSE_BYTES_BITS));
     for (unsigned i = 0; i < writer->fee[is_write].count; i++) {
         *writer->fee[is_write].of[i].credit -=
             writer->fee[is_write].of[i].is_bytes ? bytes : requests;

@@ -84,9 +84,7 @@ unsigned quota_thread_number_take(void)
 {
     static _Atomic(unsigned) threads;
 
-    do {
-        quota_thread_number = atomic_fetch_add(&threads, 1) + 1;
-    } while (quota_thread_number == 0);
+    quota_thread_number = atomic_fetch_add(&threads, 1) + 1;
     return quota_thread_number;
 }
 

@@ -373,6 +373,51 @@ static void test_purse_waits(void)
     disarm(ledger, writer);
 }
 
+static struct {
+    quota_u32 ready, taken;
+} race;
+
+static gpointer take_what_is_paid(gpointer data)
+{
+    unsigned count = 0;
+
+    quota_lane_of_thread();
+    atomic_fetch_add(&race.ready, 1);
+    while (quota_load(&race.ready) < 2 * QUOTA_LANES) {
+        /* so that all have a lane, some the same one */
+    }
+    while (quota_turn_is_paid(data, true, 1)) {
+        count++;
+    }
+    atomic_fetch_add(&race.taken, count);
+    return NULL;
+}
+
+/* However many take from one purse, nobody gets what another has had; the
+ * volume's own rates count as the tenant's do. */
+static void test_purse_is_shared(void)
+{
+    const struct quota_limits limits = {
+        .rates[QUOTA_RATE_TOTAL_IOPS].per_sec = UINT64_C(2000000000),
+    };
+    struct quota_rate rate = { .per_sec = UINT64_C(1000000000) };
+    struct quota_writer *writer;
+    struct quota_ledger *ledger = armed(QUOTA_RATE_TOTAL_IOPS, rate, &writer);
+    GThread *threads[2 * QUOTA_LANES];
+
+    g_assert_cmpint(quota_volume_publish(ledger, "disk", &limits, 0), ==, 0);
+    g_assert_cmpuint(start(writer, true, 1, SECOND), ==, SECOND);
+    for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++) {
+        threads[i] = g_thread_new("take", take_what_is_paid, writer);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++) {
+        g_thread_join(threads[i]);
+    }
+    /* ADVANCE_NS of the rate; the first request has had one. */
+    g_assert_cmpuint(quota_load(&race.taken), ==, 250000 - 1);
+    disarm(ledger, writer);
+}
+
 static unsigned woken;
 
 static void count_wake(struct quota_turn *turn)
@@ -533,6 +578,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rate/no-saved-up-credit", test_no_saved_up_credit);
     g_test_add_func("/rate/leaving", test_leaving_is_not_free);
     g_test_add_func("/rate/purse-waits", test_purse_waits);
+    g_test_add_func("/rate/purse-is-shared", test_purse_is_shared);
     g_test_add_func("/rate/nobody-forgotten", test_nobody_is_forgotten);
     g_test_add_func("/rate/extremes", test_extremes);
     g_test_add_func("/rate/billed-anew", test_billed_anew);

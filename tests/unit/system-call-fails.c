@@ -34,6 +34,11 @@ static bool fails(void)
     type __wrap_##name params; \
     type __wrap_##name params
 
+WRAP(void *, aligned_alloc, (size_t alignment, size_t size))
+{
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
 WRAP(void *, calloc, (size_t count, size_t size))
 {
     return fails() ? NULL : __real_calloc(count, size);
