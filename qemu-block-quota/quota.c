@@ -142,6 +142,7 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
                        BdrvRequestFlags flags)
 {
     bool may_unmap = flags & BDRV_REQ_MAY_UNMAP;
+    bool is_fast = flags & BDRV_REQ_NO_FALLBACK;
     QuotaCharge charge;
     int ret;
 
@@ -156,8 +157,12 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
     if (may_unmap) {
         quota_co_forget(bs, offset, bytes);
     }
-    ret = quota_co_charge(bs, offset, bytes, !may_unmap, &charge);
+    ret = quota_co_charge(bs, offset, bytes, !may_unmap && !is_fast, &charge);
     if (ret < 0) {
+        if (is_fast) {
+            /* Waiting, or looking, is for who can do without being fast. */
+            return -ENOTSUP;
+        }
         return may_unmap ? quota_co_zero_in_place(bs, offset, bytes, flags)
                          : ret;
     }
