@@ -25,6 +25,20 @@ BlockDriverState *quota_bottom_bs(BlockDriverState *bs)
     return bs;
 }
 
+/*
+ * What takes up space: below filters, which take up nothing, though those that
+ * can be opened as a protocol, such as blkdebug, do not say so.
+ */
+static BlockDriverState * GRAPH_RDLOCK quota_allocating_bs(BlockDriverState *bs)
+{
+    BlockDriverState *next;
+
+    while ((next = bdrv_filter_bs(bs))) {
+        bs = next;
+    }
+    return bs;
+}
+
 int quota_check_child(BlockDriverState *bs, const QuotaOptions *opts,
                       Error **errp)
 {
@@ -37,7 +51,7 @@ int quota_check_child(BlockDriverState *bs, const QuotaOptions *opts,
     }
 
     if (!opts->ledger) {
-        size = bdrv_get_allocated_file_size(bs->file->bs);
+        size = bdrv_get_allocated_file_size(quota_allocating_bs(bs));
         if (size >= 0 && !strcmp(bottom->drv->format_name, "host_device")) {
             size = -ENOTSUP;
         }
@@ -164,7 +178,8 @@ int coroutine_fn quota_co_sample(BlockDriverState *bs)
     if (ret < 0) {
         return ret;
     }
-    return quota_end_sample(s, bdrv_co_get_allocated_file_size(bs->file->bs));
+    return quota_end_sample(s, bdrv_co_get_allocated_file_size(
+                                   quota_allocating_bs(bs)));
 }
 
 int quota_sample(BlockDriverState *bs)
@@ -175,7 +190,8 @@ int quota_sample(BlockDriverState *bs)
     if (ret < 0) {
         return ret;
     }
-    return quota_end_sample(s, bdrv_get_allocated_file_size(bs->file->bs));
+    return quota_end_sample(s, bdrv_get_allocated_file_size(
+                                   quota_allocating_bs(bs)));
 }
 
 /* Whether the ledger knows the node's volume, with all the writers it may have. */

@@ -75,6 +75,29 @@ static void quota_close(BlockDriverState *bs)
     quota_options_clear(&s->opts);
 }
 
+/*
+ * Devices and exports take from here what they tell the guest, which must be
+ * what it would be told without the filter; the block layer has merged the
+ * rest.
+ */
+static void GRAPH_RDLOCK quota_refresh_limits(BlockDriverState *bs,
+                                              Error **errp)
+{
+    const BlockLimits *bl = &bs->file->bs->bl;
+
+    /* As bdrv_add_child() has it; host-aware devices are used as any other. */
+    if (bl->zoned == BLK_Z_HM) {
+        error_setg(errp, "Cannot add a zoned child to quota node '%s', which "
+                   "does not support zoned children",
+                   bdrv_get_node_name(bs));
+        return;
+    }
+    bs->bl.request_alignment = bl->request_alignment;
+    bs->bl.max_pdiscard = bl->max_pdiscard;
+    bs->bl.max_pwrite_zeroes = bl->max_pwrite_zeroes;
+    bs->bl.pwrite_zeroes_alignment = bl->pwrite_zeroes_alignment;
+}
+
 static int64_t coroutine_fn GRAPH_RDLOCK
 quota_co_getlength(BlockDriverState *bs)
 {
@@ -228,6 +251,31 @@ static int coroutine_fn GRAPH_RDLOCK quota_co_flush(BlockDriverState *bs)
     return bdrv_co_flush(bs->file->bs);
 }
 
+/* An image format's events are for who stands below, such as blkdebug. */
+static void coroutine_fn GRAPH_RDLOCK
+quota_co_debug_event(BlockDriverState *bs, BlkdebugEvent event)
+{
+    switch (event) {
+    case BLKDBG_PWRITEV:
+    case BLKDBG_PWRITEV_ZERO:
+    case BLKDBG_PWRITEV_DONE:
+    case BLKDBG_PWRITEV_RMW_HEAD:
+    case BLKDBG_PWRITEV_RMW_AFTER_HEAD:
+    case BLKDBG_PWRITEV_RMW_TAIL:
+    case BLKDBG_PWRITEV_RMW_AFTER_TAIL:
+        /* The block layer's own: the child has one too. */
+        break;
+    default:
+        bdrv_co_debug_event(bs->file->bs, event);
+        break;
+    }
+}
+
+static void GRAPH_RDLOCK quota_cancel_in_flight(BlockDriverState *bs)
+{
+    bdrv_cancel_in_flight(bs->file->bs);
+}
+
 static int quota_reopen_prepare(BDRVReopenState *reopen_state,
                                 BlockReopenQueue *queue, Error **errp)
 {
@@ -307,6 +355,7 @@ static BlockDriver bdrv_quota = {
     .bdrv_reopen_commit = quota_reopen_commit,
     .bdrv_reopen_abort = quota_reopen_abort,
 
+    .bdrv_refresh_limits = quota_refresh_limits,
     .bdrv_co_getlength = quota_co_getlength,
 
     .bdrv_co_preadv_part = quota_co_preadv_part,
@@ -318,6 +367,9 @@ static BlockDriver bdrv_quota = {
     .bdrv_co_copy_range_to = quota_co_copy_range_to,
     .bdrv_co_flush = quota_co_flush,
     .bdrv_co_truncate = quota_co_truncate,
+
+    .bdrv_co_debug_event = quota_co_debug_event,
+    .bdrv_cancel_in_flight = quota_cancel_in_flight,
 
     .bdrv_drain_begin = quota_drain_begin,
     .bdrv_drain_end = quota_drain_end,
