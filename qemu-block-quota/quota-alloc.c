@@ -98,7 +98,8 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
     BDRVQuotaState *s = bs->opaque;
     enum quota_reason reason = QUOTA_REASON_ACCOUNTING_LOST;
     uint64_t asked = *needed;
-    bool has_looked = false;
+    /* Below an image format, data says nothing about where a write goes. */
+    bool has_looked = !s->is_flat;
     int ret;
 
     ret = quota_bytes_reserve(s->writer, *needed);
@@ -111,7 +112,7 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
      * is known, so that an overwrite costs a read and not a sample; where
      * room may be on its way, ask first and do not read in vain.
      */
-    if (quota_is_at_limit(s)) {
+    if (!has_looked && quota_is_at_limit(s)) {
         *needed = quota_co_look(bs, offset, bytes, charge);
         has_looked = true;
     }
@@ -124,7 +125,7 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
             ret = quota_co_admit(bs, *needed, &reason);
         }
     }
-    if (ret < 0 && *needed && quota_is_private(s)) {
+    if (ret < 0 && *needed && quota_is_private(s) && s->is_flat) {
         /* A file takes up less than a chunk for less than a chunk. */
         uint64_t least = ROUND_UP(offset + bytes, QUOTA_FILE_BLOCK_BYTES) -
                          ROUND_DOWN(offset, QUOTA_FILE_BLOCK_BYTES);
@@ -196,6 +197,10 @@ quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
     /* While a snapshot is being taken, nothing counts as paid for. */
     unpaid = charge->epoch == s->map->epoch
              ? quota_map_count_unpaid(s, first, end) : end - first;
+    if (!s->is_flat) {
+        /* It may not begin where a chunk does, or need metadata. */
+        unpaid++;
+    }
     if (unpaid) {
         reqlist_init_req(&s->charges, &charge->req, first * chunk_bytes,
                          (end - first) * chunk_bytes);
@@ -229,6 +234,12 @@ quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
         return 0;
     }
 
+    if (quota_co_renew_sample(bs) < 0 ||
+        (!quota_is_private(s) && quota_unflushed_bs(bs))) {
+        /* The child was exchanged, or opened anew, for one like this. */
+        quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
+        return -ENOSPC;
+    }
     unpaid = quota_co_list(bs, offset, bytes, charge);
     if (unpaid < 0) {
         quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
@@ -320,6 +331,10 @@ quota_co_settle_listed(BlockDriverState *bs, QuotaCharge *charge, int ret,
     if (charge->reserved_bytes) {
         quota_bytes_settle(s->writer, charge->reserved_bytes);
         stat64_add(&s->settled_bytes, charge->reserved_bytes);
+        if (quota_is_private(s) && !s->is_flat) {
+            /* It may have taken more than was reserved for it. */
+            quota_co_sample(bs);
+        }
     }
 
     qemu_co_mutex_lock(&s->lock);
@@ -437,7 +452,9 @@ int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
         stat64_add(&s->settled_bytes, reserved_bytes);
     }
     if (s->opts.allocation && offset < old_length) {
+        /* Who wrote to it before it was cut off must not say so afterwards. */
         qemu_co_mutex_lock(&s->lock);
+        reqlist_wait_all(&s->charges, offset, INT64_MAX - offset, &s->lock);
         quota_map_clear_paid(s, offset / s->map->chunk_bytes, INT64_MAX);
         qemu_co_mutex_unlock(&s->lock);
     }

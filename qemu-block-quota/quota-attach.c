@@ -11,6 +11,7 @@
 
 #include "block/block-io.h"
 #include "qapi/error.h"
+#include "qemu/coroutine.h"
 #include "qemu/units.h"
 
 #include "quota-int.h"
@@ -23,6 +24,23 @@ BlockDriverState *quota_bottom_bs(BlockDriverState *bs)
         bs = next;
     }
     return bs;
+}
+
+/*
+ * Whether what is written to a chunk of the node is written to one chunk of
+ * what holds the data, and to nothing else: not so below an image format,
+ * which has its own idea of where a cluster goes, nor below quorum.
+ */
+static bool GRAPH_RDLOCK quota_is_flat(BlockDriverState *bs)
+{
+    BlockDriverState *p = bs->file->bs;
+
+    while (p && p->drv && (p->drv->is_filter ||
+                           (!strcmp(p->drv->format_name, "raw") &&
+                            !qdict_haskey(p->options, "offset")))) {
+        p = bdrv_primary_bs(p);
+    }
+    return p && p->drv && p->drv->protocol_name;
 }
 
 /*
@@ -39,11 +57,31 @@ static BlockDriverState * GRAPH_RDLOCK quota_allocating_bs(BlockDriverState *bs)
     return bs;
 }
 
+/*
+ * Through the host's page cache, space is taken when the cache is written
+ * back; a flush makes that happen before a new chunk is settled, and with
+ * cache=unsafe there is none.
+ */
+BlockDriverState *quota_unflushed_bs(BlockDriverState *bs)
+{
+    BlockDriverState *p;
+
+    if (quota_bottom_bs(bs)->open_flags & BDRV_O_NOCACHE) {
+        return NULL;
+    }
+    for (p = bs->file->bs; p; p = bdrv_primary_bs(p)) {
+        if (p->open_flags & BDRV_O_NO_FLUSH) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
 int quota_check_child(BlockDriverState *bs, const QuotaOptions *opts,
                       Error **errp)
 {
     BlockDriverState *bottom = quota_bottom_bs(bs);
-    BlockDriverState *p;
+    BlockDriverState *unflushed;
     int64_t size;
 
     if (!opts->allocation) {
@@ -65,21 +103,14 @@ int quota_check_child(BlockDriverState *bs, const QuotaOptions *opts,
         return 0;
     }
 
-    /*
-     * Through the host's page cache, space is taken when the cache is written
-     * back; a flush makes that happen before a new chunk is settled, and with
-     * cache=unsafe there is none.
-     */
-    for (p = bs->file->bs; p; p = bdrv_primary_bs(p)) {
-        if (p->open_flags & BDRV_O_NO_FLUSH &&
-            !(bottom->open_flags & BDRV_O_NOCACHE)) {
-            error_setg(errp, "Writes to node '%s' take up space after they "
-                       "have been acknowledged, so that tenant '%s' cannot be "
-                       "charged for them: do not use cache.no-flush=on "
-                       "(cache=unsafe), or use cache.direct=on as well",
-                       bdrv_get_node_name(p), opts->tenant);
-            return -EINVAL;
-        }
+    unflushed = quota_unflushed_bs(bs);
+    if (unflushed) {
+        error_setg(errp, "Writes to node '%s' take up space after they "
+                   "have been acknowledged, so that tenant '%s' cannot be "
+                   "charged for them: do not use cache.no-flush=on "
+                   "(cache=unsafe), or use cache.direct=on as well",
+                   bdrv_get_node_name(unflushed), opts->tenant);
+        return -EINVAL;
     }
     return 0;
 }
@@ -165,6 +196,7 @@ static int quota_end_sample(BDRVQuotaState *s, int64_t used)
         /* Nobody makes room: whoever is refused by this sample is refused. */
         quota_sample_publish(s->ledger, &s->sample, used, quota_clock_ns(),
                              QUOTA_REASON_TENANT_LIMIT);
+        qatomic_set(&s->is_sample_void, false);
     }
     qatomic_store_release(&s->is_sampling, false);
     return used < 0 ? used : 0;
@@ -180,6 +212,18 @@ int coroutine_fn quota_co_sample(BlockDriverState *bs)
     }
     return quota_end_sample(s, bdrv_co_get_allocated_file_size(
                                    quota_allocating_bs(bs)));
+}
+
+int coroutine_fn quota_co_renew_sample(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    int ret = 0;
+
+    while (qatomic_read(&s->is_sample_void) &&
+           (ret = quota_co_sample(bs)) == -EBUSY) {
+        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, SCALE_MS);
+    }
+    return ret == -EBUSY ? 0 : ret;
 }
 
 int quota_sample(BlockDriverState *bs)
@@ -243,12 +287,54 @@ static void quota_attach_error(BDRVQuotaState *s, int error, Error **errp)
     }
 }
 
+/* What may be asked of the node is what may be asked of its child. */
+static void GRAPH_RDLOCK quota_take_child(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    BlockDriverState *child_bs = bs->file->bs;
+
+    bs->supported_write_flags = child_bs->supported_write_flags |
+                                BDRV_REQ_WRITE_UNCHANGED;
+    bs->supported_zero_flags = child_bs->supported_zero_flags |
+                               BDRV_REQ_WRITE_UNCHANGED;
+    bs->supported_truncate_flags = child_bs->supported_truncate_flags;
+    s->bottom_bs = quota_bottom_bs(bs);
+    s->is_flat = quota_is_flat(bs);
+}
+
+void quota_void_child(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+
+    quota_map_reset(s, s->map->chunk_bytes,
+                    bs->total_sectors * BDRV_SECTOR_SIZE);
+    qatomic_set(&s->is_sample_void, quota_is_private(s));
+}
+
+void quota_follow_child(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    BlockDriverState *bottom_bs = s->bottom_bs;
+    bool is_flat = s->is_flat;
+
+    /* Not while it is being opened. */
+    if (!s->writer || !bs->file) {
+        return;
+    }
+    quota_take_child(bs);
+    if (s->bottom_bs != bottom_bs || s->is_flat != is_flat) {
+        quota_void_child(bs);
+    }
+}
+
 int quota_attach(BlockDriverState *bs, Error **errp)
 {
     BDRVQuotaState *s = bs->opaque;
     struct quota_state state;
     int64_t length;
     int ret;
+
+    quota_take_child(bs);
 
     ret = quota_check_child(bs, &s->opts, errp);
     if (ret < 0) {

@@ -58,6 +58,12 @@ typedef struct BDRVQuotaState {
     /* Protects the bits and the replacing of @map, and @charges. */
     CoMutex lock;
     QuotaMap *map;
+    /* What @map is about, to be compared only; see quota_follow_child. */
+    BlockDriverState *bottom_bs;
+    /* A chunk of the node is a chunk of what holds its data. */
+    bool is_flat;
+    /* Atomic: the last sample of a private ledger was of something else. */
+    bool is_sample_void;
     /* Writes that have chunks to pay for; none of them overlap in chunks. */
     BlockReqList charges;
 
@@ -108,6 +114,13 @@ int GRAPH_RDLOCK quota_check_child(BlockDriverState *bs,
 BlockDriverState * GRAPH_RDLOCK quota_bottom_bs(BlockDriverState *bs);
 int GRAPH_RDLOCK quota_attach(BlockDriverState *bs, Error **errp);
 void quota_detach(BlockDriverState *bs);
+/* quota_follow_child: take over a child that may be another than before.
+ * While no I/O is in flight; does not poll. */
+void GRAPH_RDLOCK quota_follow_child(BlockDriverState *bs);
+/* quota_void_child: what is known of the child holds no more.  Likewise. */
+void GRAPH_RDLOCK quota_void_child(BlockDriverState *bs);
+/* Which of the nodes below lets flushes go nowhere, if one does. */
+BlockDriverState * GRAPH_RDLOCK quota_unflushed_bs(BlockDriverState *bs);
 /* Make inline limits what the node's own ledger enforces. */
 void quota_publish_inline(BDRVQuotaState *s);
 
@@ -116,6 +129,8 @@ void quota_publish_inline(BDRVQuotaState *s);
  * truth.  -EBUSY: somebody else is at it.
  */
 int coroutine_fn GRAPH_RDLOCK quota_co_sample(BlockDriverState *bs);
+/* Have a sample that is of the child as it is now. */
+int coroutine_fn GRAPH_RDLOCK quota_co_renew_sample(BlockDriverState *bs);
 int GRAPH_RDLOCK quota_sample(BlockDriverState *bs);
 
 /* ---- quota-map.c -------------------------------------------------------- */

@@ -123,7 +123,8 @@ void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end,
 {
     QuotaMap *map = s->map;
 
-    if (map->epoch != epoch || quota_epoch_read(s->writer) != epoch) {
+    if (map->epoch != epoch || quota_epoch_read(s->writer) != epoch ||
+        !s->is_flat) {
         return;
     }
     if (end > map->nb_chunks && end < QUOTA_MAP_MAX_CHUNKS) {

@@ -157,6 +157,11 @@ void quota_drain_end(BlockDriverState *bs)
 {
     BDRVQuotaState *s = bs->opaque;
 
+    /* Nobody exchanges a child but in a drained section. */
+    bdrv_graph_rdlock_main_loop();
+    quota_follow_child(bs);
+    bdrv_graph_rdunlock_main_loop();
+
     QEMU_LOCK_GUARD(&s->sleepers_lock);
     qatomic_set(&s->is_drained, false);
 }

@@ -45,12 +45,6 @@ static int quota_open(BlockDriverState *bs, QDict *options, int flags,
     }
 
     bdrv_graph_rdlock_main_loop();
-    bs->supported_write_flags = bs->file->bs->supported_write_flags |
-                                BDRV_REQ_WRITE_UNCHANGED;
-    bs->supported_zero_flags = bs->file->bs->supported_zero_flags |
-                               BDRV_REQ_WRITE_UNCHANGED;
-    bs->supported_truncate_flags = bs->file->bs->supported_truncate_flags;
-
     ret = quota_attach(bs, errp);
     bdrv_graph_rdunlock_main_loop();
     if (ret < 0) {
@@ -246,6 +240,16 @@ quota_co_copy_range_to(BlockDriverState *bs, BdrvChild *src,
     return quota_co_settle(bs, &charge, ret, true);
 }
 
+/*
+ * Somebody else had the image, such as the QEMU that it was migrated to: what
+ * has been paid for may have been discarded there.
+ */
+static void coroutine_fn GRAPH_RDLOCK
+quota_co_invalidate_cache(BlockDriverState *bs, Error **errp)
+{
+    quota_void_child(bs);
+}
+
 static int coroutine_fn GRAPH_RDLOCK quota_co_flush(BlockDriverState *bs)
 {
     return bdrv_co_flush(bs->file->bs);
@@ -318,9 +322,9 @@ static void quota_reopen_commit(BDRVReopenState *reopen_state)
     QuotaOptions *opts = reopen_state->opaque;
 
     if (opts->allocation != s->opts.allocation) {
-        /* Discards were not looked at while it was off. */
-        quota_map_reset(s, s->map->chunk_bytes,
-                        reopen_state->bs->total_sectors * BDRV_SECTOR_SIZE);
+        /* Neither writes nor discards were looked at while it was off. */
+        GRAPH_RDLOCK_GUARD_MAINLOOP();
+        quota_void_child(reopen_state->bs);
     }
     quota_options_clear(&s->opts);
     s->opts = *opts;
@@ -368,6 +372,7 @@ static BlockDriver bdrv_quota = {
     .bdrv_co_flush = quota_co_flush,
     .bdrv_co_truncate = quota_co_truncate,
 
+    .bdrv_co_invalidate_cache = quota_co_invalidate_cache,
     .bdrv_co_debug_event = quota_co_debug_event,
     .bdrv_cancel_in_flight = quota_cancel_in_flight,
 
