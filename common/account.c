@@ -287,14 +287,17 @@ void quota_bytes_return(struct quota_writer *writer, uint64_t bytes)
     quota_writer_unlock(writer);
 }
 
-static int refuse(struct quota_writer *writer,
-                  struct quota_admission *admission,
-                  enum quota_reason reason, int error)
+static int refuse(struct quota_admission *admission, enum quota_reason reason,
+                  int error)
 {
     admission->reason = reason;
     admission->is_waiting = false;
-    quota_add(&writer->ledger->file->counters.refused_total, 1);
     return error;
+}
+
+void quota_refusal_count(struct quota_writer *writer)
+{
+    quota_add(&writer->ledger->file->counters.refused_total, 1);
 }
 
 /*
@@ -342,7 +345,7 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
         return 0;
     }
     if (ret == -EUCLEAN) {
-        return refuse(writer, admission, QUOTA_REASON_ACCOUNTING_LOST, ret);
+        return refuse(admission, QUOTA_REASON_ACCOUNTING_LOST, ret);
     }
     if (scope == QUOTA_OF_VOLUME) {
         reason = QUOTA_REASON_VOLUME_LIMIT;     /* no room is being made */
@@ -353,7 +356,7 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
         if (reason >= QUOTA_REASON_MAX) {
             reason = QUOTA_REASON_ACCOUNTING_LOST;
         }
-        return refuse(writer, admission, reason, -ENOSPC);
+        return refuse(admission, reason, -ENOSPC);
     }
     if (!admission->is_waiting) {
         admission->begin_ns = now_ns;
@@ -369,7 +372,7 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
         return -EAGAIN;
     }
     if (now_ns - admission->since_ns >= patience_ns) {
-        return refuse(writer, admission, QUOTA_REASON_ACCOUNTING_LOST, -ENOSPC);
+        return refuse(admission, QUOTA_REASON_ACCOUNTING_LOST, -ENOSPC);
     }
     return -EAGAIN;
 }
@@ -388,6 +391,9 @@ int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
         ret = quota_admission_poll(writer, bytes, quota_clock_ns(),
                                    patience_ns, &admission);
         if (ret != -EAGAIN) {
+            if (ret < 0) {
+                quota_refusal_count(writer);
+            }
             *reason = admission.reason;
             return ret;
         }

@@ -89,13 +89,18 @@ struct quota_admission {
  *             @patience_ns; reason says why.  Or no sampler answered for
  *             @patience_ns (QUOTA_REASON_ACCOUNTING_LOST)
  *   -EUCLEAN  the ledger contradicts itself (QUOTA_REASON_ACCOUNTING_LOST)
- * A final refusal is counted in refused_total.
+ * A host that has no other way to do the write counts the refusal then.
  */
 int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
                          uint64_t now_ns, uint64_t patience_ns,
                          struct quota_admission *admission);
 
-/* quota_admission_wait: the same, sleeping until it is decided. */
+/* quota_refusal_count: a write was refused for good; once a write, however
+ * often and for whatever less the host asked.  Shown as refused_total. */
+void quota_refusal_count(struct quota_writer *writer);
+
+/* quota_admission_wait: the same, sleeping until it is decided; a refusal is
+ * counted. */
 int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
                          uint64_t patience_ns, enum quota_reason *reason);
 

@@ -87,8 +87,10 @@ write_blocks(struct quota_ledger *ledger, char **args)
             waits++;
         if (waited_ns > longest_ns)
             longest_ns = waited_ns;
-        if (ret < 0)
+        if (ret < 0) {
+            quota_refusal_count(writer);
             break;
+        }
         if (pwrite(fd, block, bytes, (off_t)(i * bytes)) != (ssize_t)bytes) {
             /* the kernel's refusal after ours should have come first */
             return fail("admitted, but the write failed", errno);

@@ -98,6 +98,7 @@ static void test_reason(void)
     struct quota_ledger *ledger = scratch_ledger("reason");
     struct quota_writer *writer = scratch_writer(ledger, "disk0");
     struct quota_admission admission = { 0 };
+    struct quota_usage usage;
 
     scratch_publish(ledger, GIB, 0, GIB);
     limit(ledger, "disk0", 2 * CHUNK);
@@ -113,6 +114,13 @@ static void test_reason(void)
                     ==, -ENOSPC);
     g_assert_cmpint(admission.reason, ==, QUOTA_REASON_VOLUME_LIMIT);
     g_assert_cmpstr(quota_reason_name(admission.reason), ==, "volume-limit");
+
+    /* A refusal is not for good before the host says so. */
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.refused_total, ==, 0);
+    quota_refusal_count(writer);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.refused_total, ==, 1);
 
     /* Discarded, or raised: there is room again. */
     g_assert_cmpint(quota_admission_poll(writer, CHUNK, 3, SECOND, &admission),
@@ -191,6 +199,7 @@ static void test_wait(void)
     struct quota_ledger *ledger = scratch_ledger("wait");
     struct quota_writer *writer = scratch_writer(ledger, "disk0");
     enum quota_reason reason = QUOTA_REASON_NONE;
+    struct quota_usage usage;
     GThread *thread;
 
     scratch_publish(ledger, 2 * CHUNK, 0, 2 * CHUNK);
@@ -204,6 +213,8 @@ static void test_wait(void)
     g_assert_cmpint(quota_admission_wait(writer, CHUNK, SECOND / 50, &reason),
                     ==, -ENOSPC);
     g_assert_cmpint(reason, ==, QUOTA_REASON_ACCOUNTING_LOST);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.refused_total, ==, 1);
     quota_writer_detach(writer);
     quota_ledger_close(ledger);
 }
