@@ -21,6 +21,7 @@
 #include "qemu/units.h"
 
 #include "quota-int.h"
+#include "trace.h"
 
 /* A waiting write looks for its answer this often, and less and less so. */
 #define QUOTA_POLL_MIN_NS (1 * SCALE_MS)
@@ -32,9 +33,8 @@
 /* What a file system allocates at least. */
 #define QUOTA_FILE_BLOCK_BYTES (4 * KiB)
 
-/* Ask until there is an answer; bytes are reserved if that is 0. */
-static int coroutine_fn GRAPH_RDLOCK
-quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
+int coroutine_fn quota_co_admit(BlockDriverState *bs, uint64_t bytes,
+                                uint64_t until_ns, enum quota_reason *reason)
 {
     BDRVQuotaState *s = bs->opaque;
     struct quota_admission admission = {};
@@ -47,6 +47,11 @@ quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
         ret = quota_admission_poll(s->writer, bytes, now_ns,
                                    s->opts.wait_timeout_ns, &admission);
         if (ret != -EAGAIN) {
+            *reason = admission.reason;
+            break;
+        }
+        if (until_ns && quota_room_is_over(bs, until_ns, now_ns)) {
+            ret = -ENOSPC;
             break;
         }
         /*
@@ -69,9 +74,8 @@ quota_co_admit(BlockDriverState *bs, uint64_t bytes, enum quota_reason *reason)
         now_ns = quota_clock_ns();
     }
 
-    stat64_add(&s->growth_waits, 1);
-    stat64_add(&s->growth_wait_ns, now_ns - begin_ns);
-    *reason = admission.reason;
+    trace_quota_asked(bs, bytes, now_ns - begin_ns, ret,
+                      quota_reason_name(*reason));
     return ret;
 }
 
@@ -80,7 +84,7 @@ static bool quota_is_at_limit(BDRVQuotaState *s)
 {
     struct quota_usage usage;
 
-    if (quota_is_private(s) || qatomic_read(&s->is_refusing)) {
+    if (quota_is_private(s) || qatomic_read(&s->standing)) {
         return true;
     }
     quota_usage_read(s->ledger, &usage);
@@ -100,12 +104,15 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
     uint64_t asked = *needed;
     /* Below an image format, data says nothing about where a write goes. */
     bool has_looked = !s->is_flat;
+    bool has_asked = false;
+    uint64_t begin_ns;
     int ret;
 
     ret = quota_bytes_reserve(s->writer, *needed);
     if (ret == 0) {
         return 0;
     }
+    begin_ns = quota_clock_ns();
 
     /*
      * Overwriting goes on at the limit.  Look before asking where the answer
@@ -117,12 +124,13 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
         has_looked = true;
     }
     if (*needed) {
-        ret = quota_co_admit(bs, *needed, &reason);
+        ret = quota_co_admit(bs, *needed, 0, &reason);
+        has_asked = true;
     }
     if (ret < 0 && !has_looked) {
         *needed = quota_co_look(bs, offset, bytes, charge);
         if (*needed && *needed < asked) {
-            ret = quota_co_admit(bs, *needed, &reason);
+            ret = quota_co_admit(bs, *needed, 0, &reason);
         }
     }
     if (ret < 0 && *needed && quota_is_private(s) && s->is_flat) {
@@ -132,8 +140,14 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
 
         if (least < *needed) {
             *needed = least;
-            ret = quota_co_admit(bs, *needed, &reason);
+            ret = quota_co_admit(bs, *needed, 0, &reason);
         }
+    }
+    if (has_asked) {
+        quota_account_wait(s, QUOTA_WAIT_GROWTH, quota_clock_ns() - begin_ns);
+    }
+    if (ret < 0 && *needed) {
+        ret = quota_co_wait_for_room(bs, *needed, charge->begin_ns, &reason);
     }
     if (ret < 0 && *needed) {
         quota_report_refused(bs, reason, *needed);
@@ -234,6 +248,9 @@ quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
         return 0;
     }
 
+    if (!charge->begin_ns) {
+        charge->begin_ns = quota_clock_ns();
+    }
     if (quota_co_renew_sample(bs) < 0 ||
         (!quota_is_private(s) && quota_unflushed_bs(bs))) {
         /* The child was exchanged, or opened anew, for one like this. */
@@ -292,6 +309,7 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
     charge->is_announced = false;
     charge->needs_flush = false;
     charge->reserved_bytes = 0;
+    charge->begin_ns = 0;
 
     if (!s->opts.allocation || !bytes) {
         return 0;
@@ -434,12 +452,14 @@ int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
     if (s->opts.allocation && offset > old_length &&
         (prealloc == PREALLOC_MODE_FALLOC || prealloc == PREALLOC_MODE_FULL)) {
         reserved_bytes = offset - old_length;
-        ret = quota_co_admit(bs, reserved_bytes, &reason);
+        ret = quota_co_admit(bs, reserved_bytes, 0, &reason);
         if (ret < 0) {
+            g_autofree char *why = quota_reason_text(bs, reason);
+
             quota_report_refused(bs, reason, reserved_bytes);
             error_setg(errp, "Preallocating %" PRIu64 " bytes was refused to "
-                       "quota node '%s': %s", reserved_bytes,
-                       bdrv_get_node_name(bs), quota_reason_name(reason));
+                       "quota node '%s': %s: %s", reserved_bytes,
+                       bdrv_get_node_name(bs), quota_reason_name(reason), why);
             return -ENOSPC;
         }
         quota_report_admitted(bs, reserved_bytes);

@@ -15,6 +15,7 @@
 #include "qemu/units.h"
 
 #include "quota-int.h"
+#include "trace.h"
 
 BlockDriverState *quota_bottom_bs(BlockDriverState *bs)
 {
@@ -188,6 +189,7 @@ static int quota_begin_sample(BDRVQuotaState *s)
 
 static int quota_end_sample(BDRVQuotaState *s, int64_t used)
 {
+    trace_quota_sampled(s, used);
     if (used >= 0) {
         /* It has no other volume. */
         if (s->sample.volumes) {

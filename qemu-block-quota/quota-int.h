@@ -10,6 +10,7 @@
 #ifndef BLOCK_QUOTA_INT_H
 #define BLOCK_QUOTA_INT_H
 
+#include "block/accounting.h"
 #include "block/block_int.h"
 #include "block/reqlist.h"
 #include "qapi/qapi-types-block-core.h"
@@ -20,6 +21,7 @@
 
 #include "compat.h"
 #include "common/quota-writer.h"
+#include "quota-module.h"
 
 /*
  * What is charged at once where no thin pool says otherwise; no thin pool has
@@ -34,6 +36,7 @@ typedef struct QuotaOptions {
     char *volume;
     bool allocation;            /* new space is charged */
     uint64_t wait_timeout_ns;
+    uint64_t limit_timeout_ns;
     struct quota_limits limits; /* only without a ledger */
 } QuotaOptions;
 
@@ -48,6 +51,23 @@ typedef struct QuotaMap {
     uint32_t epoch;             /* of the volume; even: see quota-writer.h */
     unsigned long bits[];
 } QuotaMap;
+
+/* How a node stands at a limit; each change but the first's is an event. */
+typedef enum QuotaStanding {
+    QUOTA_STANDING_ADMITTED,
+    QUOTA_STANDING_WAITING,     /* BLOCK_QUOTA_WAITING was sent */
+    QUOTA_STANDING_REFUSED,     /* BLOCK_QUOTA_REFUSED was sent */
+} QuotaStanding;
+
+/* Requests that waited, see QuotaWait. */
+typedef struct QuotaWaitStats {
+    Stat64 count;
+    Stat64 ns;
+    bool has_histogram;         /* atomic; changes under waits_lock */
+    BlockLatencyHistogram histogram;    /* under waits_lock */
+} QuotaWaitStats;
+
+typedef struct QuotaThreshold QuotaThreshold;
 
 typedef struct BDRVQuotaState {
     /* Written by open and close, and by reopen while the node is drained. */
@@ -79,17 +99,29 @@ typedef struct BDRVQuotaState {
     bool is_sampling;
     /* ...and may use this, which is too large for a coroutine's stack. */
     struct quota_sample sample;
-    /* Atomic: BLOCK_QUOTA_REFUSED was sent, BLOCK_QUOTA_RECOVERED was not. */
-    bool is_refusing;
+
+    /* Atomic: QuotaStanding, and the reason while it is not ADMITTED. */
+    int standing;
+    int standing_reason;
+    /* Atomic: writes in quota_co_wait_for_room. */
+    unsigned limit_waiting;
 
     /* Only grow. */
-    Stat64 refused;
+    Stat64 refused[QUOTA_REASON_MAX];
     Stat64 charged_bytes;
     Stat64 settled_bytes;
-    Stat64 growth_waits;
-    Stat64 growth_wait_ns;
-    Stat64 rate_waits;
-    Stat64 rate_wait_ns;
+
+    QemuMutex waits_lock;
+    QuotaWaitStats waits[QUOTA_WAIT__MAX];
+
+    /* Protects @thresholds; @nb_thresholds may be read without it. */
+    QemuMutex thresholds_lock;
+    QuotaThreshold *thresholds;
+    int nb_thresholds;
+    /* Main loop only; NULL without thresholds. */
+    QEMUTimer *threshold_timer;
+    /* Atomic: the timer's coroutine is under way. */
+    bool is_looking;
 } BDRVQuotaState;
 
 /* Limits that are of this node alone: it samples its own ledger. */
@@ -103,6 +135,8 @@ static inline bool quota_is_private(const BDRVQuotaState *s)
 extern const char *const quota_mutable_opts[];
 extern const char *const quota_strong_runtime_opts[];
 
+/* "total_bytes_sec_max" -> "total-bytes-sec-max" */
+char *quota_option_name(const struct quota_limit_field *field);
 int quota_options_parse(QuotaOptions *opts, QDict *options, Error **errp);
 void quota_options_clear(QuotaOptions *opts);
 
@@ -164,6 +198,7 @@ void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end);
 typedef struct QuotaCharge {
     BlockReq req;               /* in BDRVQuotaState.charges if is_listed */
     uint64_t chunk_bytes;       /* stays so while it is listed */
+    uint64_t begin_ns;          /* when it had to ask; 0: it had not */
     uint32_t epoch;             /* when its chunks were looked up */
     int64_t paid_first;         /* chunks that are paid for if it succeeds */
     int64_t paid_end;
@@ -173,6 +208,15 @@ typedef struct QuotaCharge {
     bool is_announced;          /* counts on chunks that are paid for */
     bool needs_flush;           /* space is taken when the cache is written */
 } QuotaCharge;
+
+/*
+ * quota_co_admit: ask until there is an answer; bytes are reserved if that is
+ * 0.  @until_ns, if not 0: the wait for room may be over before that; then
+ * *@reason stays as it was.
+ */
+int coroutine_fn GRAPH_RDLOCK
+quota_co_admit(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
+               enum quota_reason *reason);
 
 /*
  * quota_co_charge: ask for the new space of a write, and wait for the answer
@@ -227,6 +271,19 @@ int coroutine_fn GRAPH_RDLOCK
 quota_co_zero_in_place(BlockDriverState *bs, int64_t offset, int64_t bytes,
                        BdrvRequestFlags flags);
 
+/* ---- quota-room.c ------------------------------------------------------- */
+
+/*
+ * quota_co_wait_for_room: a write that asked at @begin_ns was refused @bytes
+ * for *@reason: wait as option limit-timeout says.  0: reserved.
+ */
+int coroutine_fn GRAPH_RDLOCK
+quota_co_wait_for_room(BlockDriverState *bs, uint64_t bytes, uint64_t begin_ns,
+                       enum quota_reason *reason);
+/* Whether such a wait is over: it has lasted long enough, or a drain waits. */
+bool GRAPH_RDLOCK quota_room_is_over(BlockDriverState *bs, uint64_t until_ns,
+                                     uint64_t now_ns);
+
 /* ---- quota-rate.c ------------------------------------------------------- */
 
 void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
@@ -247,11 +304,38 @@ quota_co_pay(BlockDriverState *bs, int64_t bytes, bool is_write)
 void quota_drain_begin(BlockDriverState *bs);
 void quota_drain_end(BlockDriverState *bs);
 
+/* ---- quota-waits.c ------------------------------------------------------ */
+
+void quota_waits_init(BDRVQuotaState *s);
+void quota_waits_destroy(BDRVQuotaState *s);
+void quota_account_wait(BDRVQuotaState *s, QuotaWait wait, uint64_t wait_ns);
+void quota_set_histograms(BlockDriverState *bs, bool has_all, uint64List *all,
+                          const QuotaBoundaries boundaries[QUOTA_WAIT__MAX],
+                          Error **errp);
+void quota_waits_query(BDRVQuotaState *s, BlockStatsSpecificQuota *stats);
+
+/* ---- quota-threshold.c -------------------------------------------------- */
+
+void quota_thresholds_init(BDRVQuotaState *s);
+void quota_thresholds_destroy(BDRVQuotaState *s);
+void quota_set_thresholds(BlockDriverState *bs, BlockQuotaThresholdList *list,
+                          Error **errp);
+/* quota_co_threshold_look: usage has grown. */
+void coroutine_fn GRAPH_RDLOCK quota_co_threshold_look(BlockDriverState *bs);
+void quota_thresholds_query(BDRVQuotaState *s, BlockStatsSpecificQuota *stats);
+
 /* ---- quota-report.c ----------------------------------------------------- */
 
+void quota_report_waiting(BlockDriverState *bs, enum quota_reason reason,
+                          uint64_t bytes);
 void quota_report_refused(BlockDriverState *bs, enum quota_reason reason,
                           uint64_t bytes);
-void quota_report_admitted(BlockDriverState *bs, uint64_t bytes);
+void coroutine_fn GRAPH_RDLOCK
+quota_report_admitted(BlockDriverState *bs, uint64_t bytes);
+/* What a reason means here, and what helps: the end of a sentence. */
+char *quota_reason_text(BlockDriverState *bs, enum quota_reason reason);
 BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs);
+ImageInfoSpecific * GRAPH_RDLOCK
+quota_get_specific_info(BlockDriverState *bs, Error **errp);
 
 #endif

@@ -19,10 +19,12 @@
 #define QUOTA_OPT_VOLUME "volume"
 #define QUOTA_OPT_ALLOCATION "allocation"
 #define QUOTA_OPT_WAIT_TIMEOUT "wait-timeout"
+#define QUOTA_OPT_LIMIT_TIMEOUT "limit-timeout"
 #define QUOTA_OPT_LIMIT "limit"
 
 #define QUOTA_WAIT_TIMEOUT_DEFAULT 30
-#define QUOTA_WAIT_TIMEOUT_MAX (24 * 60 * 60)
+#define QUOTA_LIMIT_TIMEOUT_DEFAULT 0
+#define QUOTA_TIMEOUT_MAX (24 * 60 * 60)
 
 #define QUOTA_RATE_OPTS(opt, opt_type, what) \
     { \
@@ -65,6 +67,10 @@ static QemuOptsList quota_opts = {
             .help = "seconds to wait to be told whether there is room, "
                 "default 30",
         }, {
+            .name = QUOTA_OPT_LIMIT_TIMEOUT,
+            .type = QEMU_OPT_NUMBER,
+            .help = "seconds to wait for room where there is none, default 0",
+        }, {
             .name = QUOTA_OPT_LIMIT,
             .type = QEMU_OPT_SIZE,
             .help = "bytes that the child may take up",
@@ -92,6 +98,7 @@ static QemuOptsList quota_opts = {
 const char *const quota_mutable_opts[] = {
     QUOTA_OPT_ALLOCATION,
     QUOTA_OPT_WAIT_TIMEOUT,
+    QUOTA_OPT_LIMIT_TIMEOUT,
     QUOTA_INLINE_NAMES,
 
     NULL
@@ -108,8 +115,7 @@ const char *const quota_strong_runtime_opts[] = {
     NULL
 };
 
-/* "total_bytes_sec_max" -> "total-bytes-sec-max" */
-static char *quota_option_name(const struct quota_limit_field *field)
+char *quota_option_name(const struct quota_limit_field *field)
 {
     return g_strdelimit(g_strdup(field->name), "_", '-');
 }
@@ -154,12 +160,25 @@ static int quota_parse_limits(struct quota_limits *limits, QemuOpts *opts,
     return 0;
 }
 
+static int quota_parse_timeout(uint64_t *timeout_ns, QemuOpts *opts,
+                               const char *name, uint64_t def, Error **errp)
+{
+    uint64_t timeout = qemu_opt_get_number(opts, name, def);
+
+    if (timeout > QUOTA_TIMEOUT_MAX) {
+        error_setg(errp, "Option '%s' must be at most %d seconds", name,
+                   QUOTA_TIMEOUT_MAX);
+        return -EINVAL;
+    }
+    *timeout_ns = timeout * NANOSECONDS_PER_SECOND;
+    return 0;
+}
+
 int quota_options_parse(QuotaOptions *dest, QDict *options, Error **errp)
 {
     QemuOpts *opts = qemu_opts_create(&quota_opts, NULL, 0, &error_abort);
     g_autofree char *given_limit = NULL;
     const char *why;
-    uint64_t timeout;
     int ret = -EINVAL;
 
     if (!qemu_opts_absorb_qdict(opts, options, errp)) {
@@ -199,15 +218,15 @@ int quota_options_parse(QuotaOptions *dest, QDict *options, Error **errp)
         goto fin;
     }
 
-    timeout = qemu_opt_get_number(opts, QUOTA_OPT_WAIT_TIMEOUT,
-                                  QUOTA_WAIT_TIMEOUT_DEFAULT);
-    if (timeout > QUOTA_WAIT_TIMEOUT_MAX) {
-        error_setg(errp, "Option 'wait-timeout' must be at most %d seconds",
-                   QUOTA_WAIT_TIMEOUT_MAX);
+    ret = quota_parse_timeout(&dest->wait_timeout_ns, opts,
+                              QUOTA_OPT_WAIT_TIMEOUT,
+                              QUOTA_WAIT_TIMEOUT_DEFAULT, errp);
+    if (ret < 0) {
         goto fin;
     }
-    dest->wait_timeout_ns = timeout * NANOSECONDS_PER_SECOND;
-    ret = 0;
+    ret = quota_parse_timeout(&dest->limit_timeout_ns, opts,
+                              QUOTA_OPT_LIMIT_TIMEOUT,
+                              QUOTA_LIMIT_TIMEOUT_DEFAULT, errp);
 fin:
     if (ret < 0) {
         quota_options_clear(dest);

@@ -20,6 +20,7 @@
 #include "system/qtest.h"
 
 #include "quota-int.h"
+#include "trace.h"
 
 /* How far a drain lets requests go ahead of the rates. */
 #define QUOTA_DRAIN_AHEAD_NS NANOSECONDS_PER_SECOND
@@ -132,8 +133,8 @@ void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
     timer_del(&sleeper.poke_timer);
 
     if (now_ns != begin_ns) {
-        stat64_add(&s->rate_waits, 1);
-        stat64_add(&s->rate_wait_ns, now_ns - begin_ns);
+        quota_account_wait(s, QUOTA_WAIT_RATE, now_ns - begin_ns);
+        trace_quota_rate_waited(s, bytes, is_write, now_ns - begin_ns);
     }
 }
 

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a quota node tells: its statistics, and events when it refuses a write
- * and when it recovers.
+ * What a quota node tells: its statistics and image information, and events
+ * when a write waits at a limit, is refused, and when that is over.
+ *
+ * Whatever tells of a refusal tells which limit it was.
  */
 
 #include "qemu/osdep.h"
 
 #include "block/block-io.h"
+#include "qapi/error.h"
 #include "qapi/qapi-events-block-quota.h"
+#include "qapi/qapi-visit-block-quota.h"
+#include "qapi/qobject-input-visitor.h"
 #include "qemu/units.h"
 
 #include "quota-int.h"
+#include "trace.h"
 
 static BlockQuotaReason quota_qapi_reason(enum quota_reason reason)
 {
@@ -28,47 +34,156 @@ static BlockQuotaReason quota_qapi_reason(enum quota_reason reason)
     }
 }
 
+/* The node's own volume in its ledger; false if that is not known. */
+static bool quota_own_volume(BDRVQuotaState *s,
+                             struct quota_volume_usage *usage)
+{
+    int ret;
+    unsigned i;
+
+    for (i = 0; (ret = quota_volume_read(s->ledger, i, usage)) != -ENOENT;
+         i++) {
+        if (ret == 0 &&
+            !strncmp(usage->name, s->opts.volume, sizeof(usage->name) - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+char *quota_reason_text(BlockDriverState *bs, enum quota_reason reason)
+{
+    BDRVQuotaState *s = bs->opaque;
+    const char *tenant = s->opts.tenant ?: "";
+    struct quota_volume_usage volume = {};
+    struct quota_usage usage;
+
+    quota_usage_read(s->ledger, &usage);
+    switch (reason) {
+    case QUOTA_REASON_NONE:
+        return g_strdup("there is room");
+    case QUOTA_REASON_TENANT_LIMIT:
+        if (quota_is_private(s)) {
+            return g_strdup_printf("the limit of %" PRIu64 " bytes is reached; "
+                                   "raise it with blockdev-reopen, or delete "
+                                   "data", usage.limit_bytes);
+        }
+        return g_strdup_printf("the limit of tenant '%s', %" PRIu64 " bytes, "
+                               "is reached; raise it with 'quota-lvm set', or "
+                               "delete data", tenant, usage.limit_bytes);
+    case QUOTA_REASON_VOLUME_LIMIT:
+        quota_own_volume(s, &volume);
+        return g_strdup_printf("volume '%s' has reached its own limit, %" PRIu64
+                               " bytes, whatever room tenant '%s' has; raise "
+                               "the volume's limit, or delete data on it",
+                               s->opts.volume, volume.limit_bytes, tenant);
+    case QUOTA_REASON_GROUP_FULL:
+        return g_strdup_printf("the volume group has no space left to give, "
+                               "though the limit of tenant '%s' has; extend "
+                               "the volume group", tenant);
+    default:
+        return g_strdup_printf("nobody can tell what tenant '%s' uses; see "
+                               "whether quota-lvmd runs", tenant);
+    }
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static void quota_send_standing(BlockDriverState *bs, QuotaStanding standing,
+                                enum quota_reason reason, uint64_t bytes)
+{
+    BDRVQuotaState *s = bs->opaque;
+    const char *node_name = bdrv_get_node_name(bs);
+    BlockQuotaReason qapi_reason = quota_qapi_reason(reason);
+    struct quota_volume_usage volume = {};
+    struct quota_usage usage;
+    bool has_limit, has_used;
+
+    quota_usage_read(s->ledger, &usage);
+    has_limit = reason == QUOTA_REASON_VOLUME_LIMIT &&
+                quota_own_volume(s, &volume);
+    has_used = has_limit && volume.is_sampled;
+
+    switch (standing) {
+    case QUOTA_STANDING_WAITING:
+        trace_quota_waiting(bs, bytes, quota_reason_name(reason));
+        qapi_event_send_block_quota_waiting(node_name, s->opts.tenant,
+                                            s->opts.volume, qapi_reason, bytes,
+                                            usage.limit_bytes,
+                                            usage.used_bytes,
+                                            has_limit, volume.limit_bytes,
+                                            has_used, volume.used_bytes);
+        break;
+    case QUOTA_STANDING_REFUSED:
+        qapi_event_send_block_quota_refused(node_name, s->opts.tenant,
+                                            s->opts.volume, qapi_reason, bytes,
+                                            usage.limit_bytes,
+                                            usage.used_bytes,
+                                            has_limit, volume.limit_bytes,
+                                            has_used, volume.used_bytes);
+        break;
+    case QUOTA_STANDING_ADMITTED:
+        trace_quota_recovered(bs);
+        qapi_event_send_block_quota_recovered(node_name, s->opts.tenant,
+                                              s->opts.volume,
+                                              usage.limit_bytes,
+                                              usage.used_bytes);
+        break;
+    }
+}
+
+/* Called in any thread.  One event for all writes that wait in a row. */
+void quota_report_waiting(BlockDriverState *bs, enum quota_reason reason,
+                          uint64_t bytes)
+{
+    BDRVQuotaState *s = bs->opaque;
+
+    qatomic_set(&s->standing_reason, reason);
+    if (qatomic_cmpxchg(&s->standing, QUOTA_STANDING_ADMITTED,
+                        QUOTA_STANDING_WAITING) == QUOTA_STANDING_ADMITTED) {
+        quota_send_standing(bs, QUOTA_STANDING_WAITING, reason, bytes);
+    }
+}
+
 /* Called in any thread.  One event for all writes that are refused in a row. */
 void quota_report_refused(BlockDriverState *bs, enum quota_reason reason,
                           uint64_t bytes)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_usage usage;
 
-    stat64_add(&s->refused, 1);
-    if (qatomic_xchg(&s->is_refusing, true)) {
-        return;
+    trace_quota_refused(bs, bytes, quota_reason_name(reason));
+    stat64_add(&s->refused[reason], 1);
+    quota_refusal_count(s->writer);
+    qatomic_set(&s->standing_reason, reason);
+    if (qatomic_xchg(&s->standing, QUOTA_STANDING_REFUSED) !=
+        QUOTA_STANDING_REFUSED) {
+        quota_send_standing(bs, QUOTA_STANDING_REFUSED, reason, bytes);
     }
-    quota_usage_read(s->ledger, &usage);
-    qapi_event_send_block_quota_refused(bdrv_get_node_name(bs),
-                                        s->opts.tenant, s->opts.volume,
-                                        quota_qapi_reason(reason), bytes,
-                                        usage.limit_bytes, usage.used_bytes);
 }
 
-void quota_report_admitted(BlockDriverState *bs, uint64_t bytes)
+void coroutine_fn quota_report_admitted(BlockDriverState *bs, uint64_t bytes)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_usage usage;
 
     stat64_add(&s->charged_bytes, bytes);
-    /* Look before swapping: this is the path of every first write. */
-    if (likely(!qatomic_read(&s->is_refusing)) ||
-        !qatomic_xchg(&s->is_refusing, false)) {
-        return;
+    if (unlikely(qatomic_read(&s->nb_thresholds))) {
+        quota_co_threshold_look(bs);
     }
-    quota_usage_read(s->ledger, &usage);
-    qapi_event_send_block_quota_recovered(bdrv_get_node_name(bs),
-                                          s->opts.tenant, s->opts.volume,
-                                          usage.limit_bytes,
-                                          usage.used_bytes);
+    /* Look before swapping: this is the path of every first write. */
+    if (unlikely(qatomic_read(&s->standing)) &&
+        qatomic_xchg(&s->standing, QUOTA_STANDING_ADMITTED)) {
+        quota_send_standing(bs, QUOTA_STANDING_ADMITTED, QUOTA_REASON_NONE,
+                            bytes);
+    }
 }
 
-BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
+/* ---- queries ------------------------------------------------------------ */
+
+static void quota_query_usage(BlockDriverState *bs, BlockQuotaUsage *info)
 {
     BDRVQuotaState *s = bs->opaque;
-    BlockStatsSpecific *stats = g_new(BlockStatsSpecific, 1);
-    uint64_t settled_bytes = stat64_get(&s->settled_bytes);
+    struct quota_volume_usage volume;
+    struct quota_state state;
     struct quota_usage usage;
 
     if (quota_is_private(s) && s->opts.allocation) {
@@ -76,39 +191,126 @@ BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
         /* If it fails, or is being done, the last sample has to do. */
         quota_sample(bs);
     }
+    quota_state_read(s->ledger, &state);
     quota_usage_read(s->ledger, &usage);
-
-    *stats = (BlockStatsSpecific) {
-        .driver = BLOCKDEV_DRIVER_QUOTA,
-        .u.quota = {
-            .tenant = g_strdup(s->opts.tenant),
-            .volume = g_strdup(s->opts.volume),
-            .ledger = g_strdup(s->opts.ledger),
-            .allocation = s->opts.allocation,
-            .limit_bytes = usage.limit_bytes,
-            .thick_bytes = usage.thick_bytes,
-            .grant_bytes = usage.grant_bytes,
-            .sampled_bytes = usage.sampled_bytes,
-            .unsampled_bytes = usage.unsampled_bytes,
-            .used_bytes = usage.used_bytes,
-            .available_bytes = usage.available_bytes,
-            .has_sample_age_ns = usage.sample_ns != 0,
-            .reason = quota_qapi_reason(usage.reason),
-            .refusing = qatomic_read(&s->is_refusing),
-            .refused = stat64_get(&s->refused),
-            .refused_total = usage.refused_total,
-            /* Read after settled_bytes, so that it is not the smaller one. */
-            .charged_bytes = stat64_get(&s->charged_bytes),
-            .growth_waits = stat64_get(&s->growth_waits),
-            .growth_wait_ns = stat64_get(&s->growth_wait_ns),
-            .rate_waits = stat64_get(&s->rate_waits),
-            .rate_wait_ns = stat64_get(&s->rate_wait_ns),
-        },
-    };
-    stats->u.quota.in_flight_bytes = stats->u.quota.charged_bytes -
-                                     settled_bytes;
-    if (stats->u.quota.has_sample_age_ns) {
-        stats->u.quota.sample_age_ns = quota_clock_ns() - usage.sample_ns;
+    if (quota_is_private(s) &&
+        (!s->opts.allocation || usage.available_bytes)) {
+        /* The node's samples refuse whoever they have no room for. */
+        usage.reason = QUOTA_REASON_NONE;
     }
+
+    *info = (BlockQuotaUsage) {
+        .tenant = g_strdup(s->opts.tenant),
+        .volume = g_strdup(s->opts.volume),
+        .ledger = g_strdup(s->opts.ledger),
+        .allocation = s->opts.allocation,
+        .limit_bytes = usage.limit_bytes,
+        .thick_bytes = usage.thick_bytes,
+        .grant_bytes = usage.grant_bytes,
+        .chunk_bytes = state.chunk_bytes,
+        .sampled_bytes = usage.sampled_bytes,
+        .unsampled_bytes = usage.unsampled_bytes,
+        .used_bytes = usage.used_bytes,
+        .available_bytes = usage.available_bytes,
+        .has_sample_age_ns = usage.sample_ns != 0,
+        .reason = quota_qapi_reason(usage.reason),
+    };
+    if (info->has_sample_age_ns) {
+        info->sample_age_ns = quota_clock_ns() - usage.sample_ns;
+    }
+    if (quota_own_volume(s, &volume) && volume.limit_bytes) {
+        info->has_volume_limit_bytes = true;
+        info->volume_limit_bytes = volume.limit_bytes;
+        info->has_volume_used_bytes = volume.is_sampled;
+        info->volume_used_bytes = volume.used_bytes;
+    }
+}
+
+static BlockQuotaRefusals *quota_query_refusals(BDRVQuotaState *s,
+                                                uint64_t *sum)
+{
+    BlockQuotaRefusals *refusals = g_new(BlockQuotaRefusals, 1);
+
+    *refusals = (BlockQuotaRefusals) {
+        .tenant_limit = stat64_get(&s->refused[QUOTA_REASON_TENANT_LIMIT]),
+        .volume_limit = stat64_get(&s->refused[QUOTA_REASON_VOLUME_LIMIT]),
+        .group_full = stat64_get(&s->refused[QUOTA_REASON_GROUP_FULL]),
+        .accounting_lost =
+            stat64_get(&s->refused[QUOTA_REASON_ACCOUNTING_LOST]),
+    };
+    *sum = refusals->tenant_limit + refusals->volume_limit +
+           refusals->group_full + refusals->accounting_lost;
+    return refusals;
+}
+
+BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    BlockStatsSpecific *stats = g_new0(BlockStatsSpecific, 1);
+    BlockStatsSpecificQuota *quota = &stats->u.quota;
+    uint64_t settled_bytes = stat64_get(&s->settled_bytes);
+    QuotaStanding standing = qatomic_read(&s->standing);
+    struct quota_usage usage;
+
+    stats->driver = BLOCKDEV_DRIVER_QUOTA;
+    quota_query_usage(bs, qapi_BlockStatsSpecificQuota_base(quota));
+
+    quota->refusing = standing == QUOTA_STANDING_REFUSED;
+    if (standing != QUOTA_STANDING_ADMITTED) {
+        quota->has_refused_reason = true;
+        quota->refused_reason =
+            quota_qapi_reason(qatomic_read(&s->standing_reason));
+    }
+    quota->refusals = quota_query_refusals(s, &quota->refused);
+    quota_usage_read(s->ledger, &usage);
+    quota->refused_total = usage.refused_total;
+
+    /* Read after settled_bytes, so that it is not the smaller one. */
+    quota->charged_bytes = stat64_get(&s->charged_bytes);
+    quota->in_flight_bytes = quota->charged_bytes - settled_bytes;
+    quota_waits_query(s, quota);
+    quota_thresholds_query(s, quota);
     return stats;
+}
+
+/* Names and order of the rates are common/limits.c's. */
+static BlockQuotaRates *quota_query_rates(const struct quota_limits *limits)
+{
+    QDict *dict = qdict_new();
+    BlockQuotaRates *rates = NULL;
+    Visitor *v;
+    size_t i;
+
+    for (i = 0; i < quota_limit_fields_count; i++) {
+        const struct quota_limit_field *field = &quota_limit_fields[i];
+        uint64_t value = quota_limit_get(limits, field);
+
+        if (value && field->unit != QUOTA_UNIT_BYTES) {
+            g_autofree char *name = quota_option_name(field);
+
+            /* A damaged ledger may say anything. */
+            qdict_put_int(dict, name, MIN(value, INT64_MAX));
+        }
+    }
+    v = qobject_input_visitor_new(QOBJECT(dict));
+    visit_type_BlockQuotaRates(v, NULL, &rates, &error_abort);
+    visit_free(v);
+    qobject_unref(dict);
+    return rates;
+}
+
+ImageInfoSpecific *quota_get_specific_info(BlockDriverState *bs, Error **errp)
+{
+    BDRVQuotaState *s = bs->opaque;
+    ImageInfoSpecific *info = g_new0(ImageInfoSpecific, 1);
+    ImageInfoSpecificQuota *quota = g_new0(ImageInfoSpecificQuota, 1);
+    struct quota_state state;
+
+    quota_state_read(s->ledger, &state);
+    quota_query_usage(bs, qapi_ImageInfoSpecificQuota_base(quota));
+    quota->rates = quota_query_rates(&state.limits);
+
+    info->type = IMAGE_INFO_SPECIFIC_KIND_QUOTA;
+    info->u.quota.data = quota;
+    return info;
 }

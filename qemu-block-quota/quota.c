@@ -33,6 +33,8 @@ static int quota_open(BlockDriverState *bs, QDict *options, int flags,
     QLIST_INIT(&s->charges);
     qemu_mutex_init(&s->sleepers_lock);
     QLIST_INIT(&s->sleepers);
+    quota_waits_init(s);
+    quota_thresholds_init(s);
 
     ret = bdrv_open_file_child(NULL, options, "file", bs, errp);
     if (ret < 0) {
@@ -54,6 +56,8 @@ static int quota_open(BlockDriverState *bs, QDict *options, int flags,
 
 fail:
     quota_options_clear(&s->opts);
+    quota_thresholds_destroy(s);
+    quota_waits_destroy(s);
     qemu_mutex_destroy(&s->sleepers_lock);
     return ret;
 }
@@ -64,7 +68,9 @@ static void quota_close(BlockDriverState *bs)
 
     assert(QLIST_EMPTY(&s->charges));
     assert(QLIST_EMPTY(&s->sleepers));
+    quota_thresholds_destroy(s);
     quota_detach(bs);
+    quota_waits_destroy(s);
     qemu_mutex_destroy(&s->sleepers_lock);
     quota_options_clear(&s->opts);
 }
@@ -380,15 +386,22 @@ static BlockDriver bdrv_quota = {
     .bdrv_drain_end = quota_drain_end,
 
     .bdrv_get_specific_stats = quota_get_specific_stats,
+    .bdrv_get_specific_info = quota_get_specific_info,
 
     .is_filter = true,
     .mutable_opts = quota_mutable_opts,
     .strong_runtime_opts = quota_strong_runtime_opts,
 };
 
+static const QuotaOps bdrv_quota_ops = {
+    .set_thresholds = quota_set_thresholds,
+    .set_histograms = quota_set_histograms,
+};
+
 static void bdrv_quota_init(void)
 {
     bdrv_register(&bdrv_quota);
+    quota_ops = &bdrv_quota_ops;
 }
 
 block_init(bdrv_quota_init);

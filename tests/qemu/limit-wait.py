@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A write that waits for room at a limit fails although room came in time, waits
+longer than it may, or holds up a drain."""
+
+from quota_test import *
+
+
+def writer(nbd, *commands):
+    words = [w for c in commands for w in ('-c', c)]
+    return start(program('qemu-io'), '--image-opts', nbd, *words,
+                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def said_by(child, seconds=60):
+    return child.communicate(timeout=seconds)[0].decode()
+
+
+def waits(daemon, count=1):
+    wait_for('a write that waits at the limit',
+             lambda: daemon.quota()['limit-waiting'] == count)
+
+
+def served(limit_timeout, **state):
+    disk = make_file('root', 16 * MIB)
+    state = dict(dict(limit='1M', step='1M', grant='1M', free='1G'), **state)
+    ledger = Ledger('acme', **state)
+    ledger.serve(disk)
+    daemon = StorageDaemon('--blockdev', ledger.quota(
+        disk, node_name='quota', volume='root', limit_timeout=limit_timeout))
+    return ledger, daemon, daemon.export()
+
+
+def test_raised_in_time():
+    ledger, daemon, nbd = served(60)
+    can_write(nbd, 'write -P 1 0 1M')
+    child = writer(nbd, 'write -q -P 2 4M 64k')
+    waits(daemon)
+    event, = daemon.take_events('BLOCK_QUOTA_WAITING')
+    eq(event, {'node-name': 'quota', 'tenant': 'acme', 'volume': 'root',
+               'reason': 'tenant-limit', 'bytes': 64 * KIB,
+               'limit-bytes': MIB, 'used-bytes': MIB}, 'event')
+    info = daemon.quota()
+    eq((info['refusing'], info['refused-reason']), (False, 'tenant-limit'),
+       'state')
+    # Others do not wait for it: what is there, and reads.
+    can_write(nbd, 'write -P 3 0 64k', 'read -P 1 64k 64k', seconds=10)
+    eq(child.poll(), None, 'writer has ended')
+    ledger.set(limit='4M')
+    eq(said_by(child), '', 'what was said')
+    can_write(nbd, 'read -P 2 4M 64k')
+    info = daemon.quota()
+    eq((info['limit-waits'], info['limit-waiting'], info['refused'],
+        info['refused-total'], ledger.show()['refused']), (1, 0, 0, 0, 0),
+       'counters')
+    at_least(info['limit-wait-ns'], 1, 'limit-wait-ns')
+    eq(len(daemon.take_events('BLOCK_QUOTA_RECOVERED')), 1, 'recovered')
+    eq(daemon.take_events('BLOCK_QUOTA_REFUSED'), [], 'refused')
+
+
+def test_deleted_in_time():
+    disk = make_file('disk', 16 * MIB)
+    image = quota_on(disk, limit='1M', limit_timeout=60, discard='unmap')
+    image = image.replace('file.driver=file',
+                          'file.driver=file,file.discard=unmap')
+    # aio_flush drains: sleep until the write, which looks once a second at
+    # most, must have found room.
+    can_write(image, 'write 0 1M', 'aio_write -P 2 4M 64k', 'sleep 300',
+              'discard 0 64k', 'sleep 3000', 'aio_flush', 'read -P 2 4M 64k',
+              seconds=20)
+
+
+def test_nobody_makes_room():
+    for reason, state in (('tenant-limit', {}),
+                          ('group-full', {'limit': '8M', 'free': '0'})):
+        ledger, daemon, nbd = served(2, **state)
+        can_write(nbd, 'write 0 1M')
+        begin = time.monotonic()
+        is_refused(nbd, 'write 4M 64k')
+        seconds = time.monotonic() - begin
+        at_least(seconds, 2, 'seconds')
+        at_most(seconds, 6, 'seconds')
+        eq([daemon.take_events(f'BLOCK_QUOTA_{what}')[0]['reason']
+            for what in ('WAITING', 'REFUSED')], [reason] * 2, 'events')
+        info = daemon.quota()
+        eq((info['refused'], info['refusals'][reason], info['refused-total'],
+            ledger.show()['refused'], info['limit-waits']), (1, 1, 1, 1, 1),
+           'counters')
+        stop(ledger.server)
+        stop(daemon.process)
+        shutil.rmtree(path('run'))
+
+
+def test_volume_limit_waits_too():
+    ledger, daemon, nbd = served(60, limit='8M', grant='8M')
+    ledger.volume('root', limit='1M')
+    can_write(nbd, 'write 0 1M')
+    child = writer(nbd, 'write -q 4M 64k')
+    waits(daemon)
+    event, = daemon.take_events('BLOCK_QUOTA_WAITING')
+    eq((event['reason'], event['volume-limit-bytes']), ('volume-limit', MIB),
+       'event')
+    ledger.volume('root', limit='4M')
+    eq(said_by(child), '', 'what was said')
+
+
+def test_writes_to_one_chunk_do_not_wait_in_turn():
+    _, daemon, nbd = served(3)
+    can_write(nbd, 'write 0 1M')
+    begin = time.monotonic()
+    said = qemu_io(nbd, *[f'aio_write {4096 + i * 4}k 4k' for i in range(8)],
+                   'aio_flush')
+    seconds = time.monotonic() - begin
+    eq(said.count('No space left'), 8, f'refusals in: {said}')
+    # Eight in turn would take 24 seconds.
+    at_most(seconds, 12, 'seconds')
+    eq(daemon.quota()['refused'], 8, 'refused')
+
+
+def test_without_the_option_nothing_waits():
+    _, daemon, nbd = served(0)
+    can_write(nbd, 'write 0 1M')
+    is_refused(nbd, 'write 4M 64k')
+    eq(daemon.take_events('BLOCK_QUOTA_WAITING'), [], 'events')
+    eq(daemon.quota()['limit-waits'], 0, 'limit-waits')
+
+
+def test_sampler_that_dies_meanwhile():
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='1M', step='1M', grant='1M', free='1G')
+    ledger.serve(disk)
+    daemon = StorageDaemon('--blockdev', ledger.quota(
+        disk, node_name='quota', limit_timeout=60, wait_timeout=1))
+    nbd = daemon.export()
+    can_write(nbd, 'write 0 1M')
+    child = writer(nbd, 'write 4M 64k')
+    waits(daemon)
+    stop(ledger.server)
+    matches(said_by(child, 20), 'No space left', 'the write')
+    event, = daemon.take_events('BLOCK_QUOTA_REFUSED')
+    eq(event['reason'], 'accounting-lost', 'reason')
+
+
+def drained_by(drain, program_class=StorageDaemon):
+    """A drain ends the wait."""
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='1M', step='1M', grant='1M', free='1G')
+    ledger.serve(disk)
+    daemon = program_class(
+        '--blockdev', ledger.quota(disk, node_name='quota', limit_timeout=300),
+        '--blockdev', 'driver=raw,node-name=fmt,file=quota')
+    nbd = daemon.export('fmt')
+    can_write(nbd, 'write 0 1M')
+    child = writer(nbd, 'write 4M 64k')
+    waits(daemon)
+    begin = time.monotonic()
+    drain(daemon, ledger)
+    at_most(time.monotonic() - begin, 20, 'seconds for the drain')
+    matches(said_by(child, 20), 'No space left', 'the write')
+    info = daemon.quota()
+    eq((info['limit-waiting'], info['refused']), (0, 1), 'waiting, refused')
+    return daemon, nbd
+
+
+def test_drain_of_the_node():
+    def reopen(daemon, ledger):
+        daemon.qmp('blockdev-reopen', options=[
+            {'driver': 'quota', 'node-name': 'quota', 'file': file_node(daemon),
+             'ledger': ledger.path, 'tenant': 'acme', 'limit-timeout': 0}])
+
+    daemon, nbd = drained_by(reopen)
+    # The option was changed live.
+    begin = time.monotonic()
+    is_refused(nbd, 'write 4M 64k')
+    at_most(time.monotonic() - begin, 20, 'seconds')
+    eq(daemon.quota()['limit-waits'], 1, 'limit-waits')
+
+
+def file_node(daemon):
+    return [n['node-name'] for n in daemon.qmp('query-named-block-nodes')
+            if n['drv'] == 'file'][0]
+
+
+def test_drain_of_a_node_above():
+    # Of that node and its parents alone, before any other is drained.
+    def mirror(daemon, _ledger):
+        daemon.qmp('blockdev-add', driver='null-co', node_name='target',
+                   size=16 * MIB)
+        daemon.qmp('blockdev-mirror', job_id='job', device='fmt',
+                   target='target', sync='none')
+
+    drained_by(mirror)
+
+
+def test_guest_that_is_stopped():
+    def stop_and_go_on(machine, _ledger):
+        machine.qmp('stop')
+        machine.qmp('cont')
+
+    drained_by(stop_and_go_on, Machine)
+
+
+main()
