@@ -33,8 +33,9 @@ def test_writes_while_the_pool_grows():
     done = subprocess.run(
         ['fio', '--name=fill', '--ioengine=nbd', f'--uri={uri}', '--rw=write',
          f'--bs={REQUEST}', f'--size={size}', f'--iodepth={DEPTH}',
-         '--write_lat_log=lat', '--log_offset=1', '--output-format=json'], cwd=path('.'),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+         '--write_lat_log=lat', '--log_offset=1', '--output-format=json'],
+        cwd=path('.'), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        check=False)
     seconds = time.monotonic() - begin
     said = done.stdout.decode()
     eq(done.returncode, 0, f'status of fio, which said {said[-1000:]}')
@@ -52,8 +53,8 @@ def test_writes_while_the_pool_grows():
     def percentile(p):
         return log[min(int(len(log) * p / 100), len(log) - 1)][0]
     print(f'  {len(log)} writes of {REQUEST // KIB} KiB, '
-          f'{int(size) / seconds / MIB:.0f} MiB/s, errors 0, waited for growth '
-          f'{waits} times, {wait_ms:.0f} ms together')
+          f'{int(size) / seconds / MIB:.0f} MiB/s, errors 0, waited for '
+          f'growth {waits} times, {wait_ms:.0f} ms together')
     print('  ms that a write took: ' + ', '.join(
         f'{percentile(p):.1f} ({p} %)' for p in (50, 90, 99, 99.9)))
     print('  the slowest:       ms      after ms   at MiB')

@@ -35,8 +35,9 @@ def ninja(*args):
 
 def storm_of_two_locks():
     """iothread-storm with throttle as it was; build directory untouched."""
-    source = re.search(r'-c (\S+)/block/throttle.c',
-                       ninja('-t', 'commands', 'libblock.a.p/' + OBJECTS[1]))[1]
+    source = re.search(
+        r'-c (\S+)/block/throttle.c',
+        ninja('-t', 'commands', 'libblock.a.p/' + OBJECTS[1]))[1]
     source = os.path.normpath(os.path.join(BUILD, source))
     for name in ('block', 'include/block'):
         os.makedirs(path(name))
@@ -132,6 +133,29 @@ def test_3194_a_group_of_four_threads_under_drains():
             [node('throttle', throttle_group='group')] * 4,
             [node('quota', ledger=ledger.path, tenant='acme', volume=f'v{i}',
                   allocation=False) for i in range(4)])
+
+
+def test_new_space_in_four_threads():
+    # What throttle has no part in: space is asked for, and paid for, in all
+    # threads, while the pool grows, snapshots pass, and the node is drained.
+    row = results['no issue: new space in four threads'] = {}
+    disk = make_file('disk', 192 * MIB)
+    ledger = Ledger('acme', limit='256M', step='4M', grant='4M', free='1G')
+    ledger.serve(disk, slow=2)
+    storm = start(STORM, '-t', '4', '-q', '4', '-n', '3000', '-s', '65536',
+                  '-d', '3', ledger.quota(disk, volume='disk'),
+                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    end = time.monotonic() + PATIENCE
+    while storm.poll() is None and time.monotonic() < end:
+        for verb in ('begin', 'wait', 'end'):
+            ledger.epoch(verb, 'disk')
+        time.sleep(0.02)
+    row['quota'] = {None: 'hangs', 0: 'passes'}.get(storm.poll(), 'fails')
+    stop(storm)
+    print('  ' + storm.stdout.read().decode().strip())
+    eq(row['quota'], 'passes', 'quota')
+    wait_for('the sample', lambda: ledger.show()['unsampled'] == 0)
+    eq(ledger.show()['used'], allocated('disk'), 'used')
 
 
 def stream(driver, unlimited, limited, *args):

@@ -161,12 +161,14 @@ class Mixer:
         return kind, offset, length, pattern
 
     @staticmethod
-    def command(request, prefix=''):
+    def command(request, prefix='', quiet=''):
         kind, offset, length, pattern = request
-        words = {'write': f'{prefix}write -P {pattern}',
-                 'write-fua': f'{prefix}write -f -P {pattern}',
-                 'zero': f'{prefix}write -z', 'zero-unmap': f'{prefix}write -zu',
-                 'discard': 'discard', 'read': f'{prefix}read'}
+        words = {'write': f'{prefix}write {quiet} -P {pattern}',
+                 'write-fua': f'{prefix}write {quiet} -f -P {pattern}',
+                 'zero': f'{prefix}write {quiet} -z',
+                 'zero-unmap': f'{prefix}write {quiet} -zu',
+                 'discard': f'discard {quiet}',
+                 'read': f'{prefix}read {quiet}'}
         return f'{words[kind]} {offset} {length}'
 
     def batch(self):
@@ -181,12 +183,8 @@ class Mixer:
             begin, end = request[1], request[1] + request[2]
             if any(begin < e and b < end for b, e in taken):
                 continue
-            if request[0] != 'read':
-                taken.append((begin, end))
-            command = self.command(request, 'aio_')
-            commands.append(command.replace('write', 'write -q') if
-                            'write' in command else
-                            command.replace(' ', ' -q ', 1))
+            taken.append((begin, end))
+            commands.append(self.command(request, 'aio_', '-q'))
             requests.append(request)
             if rng.random() < 0.02:
                 commands.append('flush')
@@ -194,9 +192,6 @@ class Mixer:
         said = qemu_io(self.volume.image, *commands, seconds=120)
         eq(said, '', 'what a batch said')
         for request in requests:
-            if request[0] == 'zero-unmap' or request[0] == 'zero' or \
-                    request[0] == 'discard':
-                request = request[:3] + (0,)
             self.apply(request)
         total['requests'] += len(requests)
 
@@ -204,7 +199,8 @@ class Mixer:
         """The volume's limit is what it has: what is refused has no effect."""
         ledger, name = self.volume.ledger, self.volume.name
         # So that there is something to refuse.
-        hole = ('discard', self.rng.randrange(SIZE // MIB - 8) * MIB, 8 * MIB, 0)
+        hole = ('discard', self.rng.randrange(SIZE // MIB - 8) * MIB,
+                8 * MIB, 0)
         eq(qemu_io(self.volume.image, f'discard -q {hole[1]} {hole[2]}'), '',
            'what a discard said')
         self.apply(hole)
@@ -212,8 +208,8 @@ class Mixer:
         requests = []
         for _ in range(self.rng.randrange(5, 30)):
             # Of qcow2, not more than one cluster: it writes each by itself.
-            request = self.random_request((512, 4096, CHUNK), ('write', 'write-fua'),
-                                   512)
+            request = self.random_request((512, 4096, CHUNK),
+                                          ('write', 'write-fua'), 512)
             if self.rng.random() < 0.5:
                 request = (request[0], hole[1] + request[1] % (7 * MIB),
                            *request[2:])
@@ -250,8 +246,8 @@ class Mixer:
 def start_fio(volume, rng, runtime):
     uri = 'nbd+unix:///disk?socket=' + path(f'{volume.daemon.name}.nbd')
     return start(
-        'fio', '--name=verify', '--ioengine=nbd', f'--uri={uri}', '--rw=randrw',
-        '--rwmixread=20', '--bsrange=4k-128k', f'--size={SIZE}',
+        'fio', '--name=verify', '--ioengine=nbd', f'--uri={uri}',
+        '--rw=randrw', '--rwmixread=20', '--bsrange=4k-128k', f'--size={SIZE}',
         '--iodepth=16', '--verify=crc32c', '--verify_fatal=1',
         '--verify_backlog=256', '--time_based', f'--runtime={runtime:.0f}',
         f'--randseed={rng.randrange(1 << 32)}', '--output-format=json',
@@ -271,9 +267,9 @@ def finish_fio(fio):
 def episode(number, end):
     rng = random.Random(seed + number)
     for name in os.listdir(path('.')):
-        if not name.endswith('.qmp'):
-            target = path(name)
-            shutil.rmtree(target) if os.path.isdir(target) else os.unlink(target)
+        if name != 'run':
+            os.unlink(path(name))
+    shutil.rmtree(path('run'), ignore_errors=True)
     step = rng.choice((2, 8)) * MIB
     ledger = Ledger('acme', limit='1G', step=step, grant=step, free='2G')
     mixed = Volume(ledger, rng, 'mixed', 'raw' if number % 3 else 'qcow2')
