@@ -9,7 +9,7 @@
 . "$(dirname "$0")/tenant.sh"
 requires_command fio python3 qemu-storage-daemon
 
-[ $# -gt 0 ] || set -- 512 64
+[ $# -gt 0 ] || set -- 256 64
 build_writer
 while [ $# -gt 0 ]; do
     limit=$(($1 * MIB))
