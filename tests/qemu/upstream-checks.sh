@@ -3,8 +3,7 @@
 #
 # QEMU's own checks of what the driver touches: the QAPI schema and its tests,
 # that every module loads, that the driver is in module_block.h, the unit tests
-# of the block layer, and iotests of raw and qcow2 that list drivers, or filter
-# nodes, or drain.
+# of the block layer, and our own beside them, tests/qemu/unit.
 set -eu
 
 build=${QUOTA_QEMU_BUILD:-/build/qemu}
@@ -21,6 +20,7 @@ grep -A2 'format_name = "quota"\|library_name = "quota"' block/module_block.h
 ninja -j2 tests/qtest/modules-test block-quota.so qemu-system-x86_64 \
     tests/unit/test-throttle tests/unit/test-bdrv-drain \
     tests/unit/test-bdrv-graph-mod tests/unit/test-block-iothread \
+    tests/unit/test-block-quota \
     tests/unit/test-qobject-input-visitor tests/unit/test-qobject-output-visitor \
     tests/unit/test-qmp-cmds >/dev/null
 
@@ -34,7 +34,7 @@ QTEST_QEMU_BINARY=./qemu-system-x86_64 ./tests/qtest/modules-test
 
 echo "unit tests"
 for test in test-throttle test-bdrv-drain test-bdrv-graph-mod \
-    test-block-iothread test-qobject-input-visitor \
+    test-block-iothread test-block-quota test-qobject-input-visitor \
     test-qobject-output-visitor test-qmp-cmds; do
     echo "# $test"
     timeout 120 "./tests/unit/$test" >/tmp/upstream-check.log 2>&1 || {
