@@ -182,12 +182,11 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
     }
     ret = quota_co_charge(bs, offset, bytes, !may_unmap && !is_fast, &charge);
     if (ret < 0) {
-        if (is_fast) {
-            /* Waiting, or looking, is for who can do without being fast. */
-            return -ENOTSUP;
+        if (may_unmap) {
+            return quota_co_zero_in_place(bs, offset, bytes, flags);
         }
-        return may_unmap ? quota_co_zero_in_place(bs, offset, bytes, flags)
-                         : ret;
+        /* Whoever can do without being fast may wait. */
+        return is_fast ? -ENOTSUP : ret;
     }
     ret = bdrv_co_pwrite_zeroes(bs->file, offset, bytes, flags);
     return quota_co_settle(bs, &charge, ret, !may_unmap);
