@@ -150,4 +150,121 @@ def test_drain_lets_waiting_requests_go_a_second_ahead():
     at_most(time.monotonic() - begin, 0.4, 'seconds that the drain took')
 
 
+def at_most_paid(written, seconds, rate, what):
+    """No more than the rate and the tolerance of its cell (common/rate.c)."""
+    allowed = rate * (seconds + 0.1)
+    print(f'  {what}: {written / MIB:.1f} MiB in {seconds:.2f} s, '
+          f'{written / allowed * 100 - 100:+.1f} % of what is allowed')
+    at_most(written, allowed * 1.01, what)
+    at_least(written, allowed / 4, what)
+
+
+def test_detaching_and_attaching_gains_nothing():
+    disk = make_file('disk', 64 * MIB)
+    rate = 8 * MIB
+    ledger = Ledger('acme', total_bytes_sec=rate)
+    daemon = StorageDaemon()
+    daemon.qmp('nbd-server-start', addr={
+        'type': 'unix', 'data': {'path': path('nbd')}})
+    daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
+    begin, written, nodes = time.monotonic(), 0, 0
+    while time.monotonic() - begin < 3:
+        daemon.qmp('blockdev-add', driver='quota', node_name='quota',
+                   file='file', ledger=ledger.path, tenant='acme',
+                   volume=f'volume{nodes}', allocation=False)
+        daemon.qmp('block-export-add', type='nbd', id='export',
+                   node_name='quota', name='disk', writable=True)
+        can_write(options(driver='nbd', export='disk', server={
+            'type': 'unix', 'path': path('nbd')}), 'write -q 0 512k')
+        daemon.qmp('block-export-del', id='export', mode='hard')
+        wait_for('the end of the export', lambda: not daemon.qmp(
+            'query-block-exports'))
+        daemon.qmp('blockdev-del', node_name='quota')
+        written += 512 * KIB
+        nodes += 1
+    at_least(nodes, 5, 'nodes')
+    at_most_paid(written, time.monotonic() - begin, rate,
+                 f'{nodes} nodes one after the other')
+
+
+def test_one_process_after_the_other_gains_nothing():
+    disk = make_file('disk', 64 * MIB)
+    rate = 8 * MIB
+    ledger = Ledger('acme', total_bytes_sec=rate)
+    begin, written = time.monotonic(), 0
+    while time.monotonic() - begin < 3:
+        can_write(ledger.quota(disk, allocation=False), 'write -q 0 1M')
+        written += MIB
+    at_most_paid(written, time.monotonic() - begin, rate, 'short processes')
+
+
+def test_two_disks_of_one_process_share_one_limit():
+    files = [make_file(f'disk{i}', 32 * MIB) for i in range(2)]
+    rate = 16 * MIB
+    ledger = Ledger('acme', total_bytes_sec=rate)
+    daemon = StorageDaemon(*[word for i, f in enumerate(files) for word in (
+        '--blockdev', ledger.quota(f, node_name=f'quota{i}', volume=f'disk{i}',
+                                   allocation=False))])
+    daemon.qmp('nbd-server-start', addr={
+        'type': 'unix', 'data': {'path': path('nbd')}})
+    for i in range(2):
+        daemon.qmp('block-export-add', type='nbd', id=f'export{i}',
+                   node_name=f'quota{i}', name=f'disk{i}', writable=True)
+    begin = time.monotonic()
+    writers = [bench(options(driver='nbd', export=f'disk{i}', server={
+        'type': 'unix', 'path': path('nbd')}), 256, 64 * KIB, 8, '-w')
+        for i in range(2)]
+    for finish in writers:
+        finish()
+    at_most_paid(32 * MIB, time.monotonic() - begin, rate, 'two disks')
+
+
+def test_one_request_larger_than_the_burst():
+    disk = make_file('disk', 64 * MIB)
+    rate, burst = 8 * MIB, 16 * MIB
+    # An NBD server does not read holes, and so does not pay for them.
+    can_write(quota_on(disk), 'write -q 0 32M')
+    daemon = StorageDaemon('--blockdev', quota_on(
+        disk, node_name='quota', total_bytes_sec=rate,
+        total_bytes_sec_max=burst))
+    nbd = daemon.export()
+    for idle, least in ((0, 4), (2.2, 2)):
+        # A burst is saved up by who has paid before, and then did not.
+        can_write(nbd, 'read 0 512')
+        time.sleep(idle)
+        begin = time.monotonic()
+        can_write(nbd, 'read 0 32M')
+        seconds = time.monotonic() - begin
+        print(f'  32 MiB at 8 MiB/s, bursts of 16 MiB, after {idle} s: '
+              f'{seconds:.2f} s')
+        at_least(seconds, least * 0.97, 'seconds')
+        at_most(seconds, least * 1.4, 'seconds')
+
+
+def test_stopping_the_client_gains_nothing():
+    """Its requests are cut off, and have been paid for all the same."""
+    disk = make_file('disk', 64 * MIB)
+    rate = 8 * MIB
+    ledger = Ledger('acme', total_bytes_sec=rate, limit='1G', grant='1G')
+    ledger.serve(disk)
+    daemon = StorageDaemon('--blockdev', ledger.quota(disk,
+                                                      node_name='quota'))
+    nbd = daemon.export()
+    begin = time.monotonic()
+    clients = 0
+    while time.monotonic() - begin < 3:
+        client = start(program('qemu-io'), '--image-opts', nbd, *[
+            word for i in range(8) for word in
+            ('-c', f'aio_write -q {(clients * 8 + i) * 64 % 65536}k 64k')],
+            '-c', 'sleep 60000', stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        time.sleep(0.1)
+        stop(client)
+        clients += 1
+    written = allocated('disk')
+    at_most(written, rate * (time.monotonic() - begin + 0.1) * 1.01,
+            f'bytes that {clients} clients wrote')
+    at_least(written, MIB, f'bytes that {clients} clients wrote')
+
+
 main()
