@@ -240,7 +240,7 @@ int quota_sample(BlockDriverState *bs)
                                    quota_allocating_bs(bs)));
 }
 
-/* Whether the ledger knows the node's volume, with all the writers it may have. */
+/* Whether the ledger knows the node's volume, with all its writers. */
 static bool quota_is_volume_taken(BDRVQuotaState *s)
 {
     struct quota_volume_usage usage;

@@ -41,8 +41,8 @@ typedef struct QuotaOptions {
 } QuotaOptions;
 
 /*
- * Chunks that need not be paid for again in an epoch.  Immutable but for the bits, which
- * change under BDRVQuotaState.lock; read under it or under RCU.
+ * Chunks that need not be paid for again in an epoch.  Immutable but for the
+ * bits, which change under BDRVQuotaState.lock; read under it or under RCU.
  */
 typedef struct QuotaMap {
     struct rcu_head rcu;
@@ -148,8 +148,10 @@ int GRAPH_RDLOCK quota_check_child(BlockDriverState *bs,
 BlockDriverState * GRAPH_RDLOCK quota_bottom_bs(BlockDriverState *bs);
 int GRAPH_RDLOCK quota_attach(BlockDriverState *bs, Error **errp);
 void quota_detach(BlockDriverState *bs);
-/* quota_follow_child: take over a child that may be another than before.
- * While no I/O is in flight; does not poll. */
+/*
+ * quota_follow_child: take over a child that may be another than before.
+ * While no I/O is in flight; does not poll.
+ */
 void GRAPH_RDLOCK quota_follow_child(BlockDriverState *bs);
 /* quota_void_child: what is known of the child holds no more.  Likewise. */
 void GRAPH_RDLOCK quota_void_child(BlockDriverState *bs);
