@@ -398,9 +398,9 @@ static gpointer take_what_is_paid(gpointer data)
 static void test_purse_is_shared(void)
 {
     const struct quota_limits limits = {
-        .rates[QUOTA_RATE_TOTAL_IOPS].per_sec = UINT64_C(2000000000),
+        .rates[QUOTA_RATE_TOTAL_IOPS].per_sec = UINT64_C(120000000000),
     };
-    struct quota_rate rate = { .per_sec = UINT64_C(1000000000) };
+    struct quota_rate rate = { .per_sec = UINT64_C(60000000000) };
     struct quota_writer *writer;
     struct quota_ledger *ledger = armed(QUOTA_RATE_TOTAL_IOPS, rate, &writer);
     GThread *threads[2 * QUOTA_LANES];
@@ -414,7 +414,7 @@ static void test_purse_is_shared(void)
         g_thread_join(threads[i]);
     }
     /* ADVANCE_NS of the rate; the first request has had one. */
-    g_assert_cmpuint(quota_load(&race.taken), ==, 250000 - 1);
+    g_assert_cmpuint(quota_load(&race.taken), ==, 15000000 - 1);
     disarm(ledger, writer);
 }
 
