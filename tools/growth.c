@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * growth.c: grow a tenant's thin pool, one step at a time.
+ * growth.c: grow a tenant's thin pool, in steps.
  *
  * No state: a process killed between any two lines leaves LVM and the kernel
  * right, and the next reading of them makes the ledger right.
@@ -11,16 +11,38 @@
 #include "lvm.h"
 #include "thin-status.h"
 
+static uint64_t
+growth_step(const struct quota_state *state)
+{
+    return state->limits.step_bytes ? state->limits.step_bytes
+                                    : QUOTA_STEP_DEFAULT_BYTES;
+}
+
+static uint64_t
+growth_room(const struct quota_state *state, const struct growth_need *need)
+{
+    return state->grant_bytes > need->used_bytes
+        ? state->grant_bytes - need->used_bytes : 0;
+}
+
+uint64_t
+growth_spare_bytes(const struct quota_state *state,
+                   const struct growth_need *need)
+{
+    uint64_t room = growth_room(state, need);
+    uint64_t ahead = MAX(growth_step(state) / 2, need->ahead_bytes);
+
+    return room > ahead ? room - ahead : 0;
+}
+
 void
 growth_decide(const struct quota_state *state, uint64_t extent_bytes,
-              uint64_t used_bytes, uint64_t demand_bytes,
-              struct growth_plan *plan)
+              const struct growth_need *need, struct growth_plan *plan)
 {
-    uint64_t step = state->limits.step_bytes ? state->limits.step_bytes
-                                             : QUOTA_STEP_DEFAULT_BYTES;
-    uint64_t room = state->grant_bytes > used_bytes
-        ? state->grant_bytes - used_bytes : 0;
-    uint64_t can, need;
+    uint64_t step = growth_step(state);
+    uint64_t room = growth_room(state, need);
+    uint64_t ahead = need->ahead_bytes;
+    uint64_t can, wanted;
 
     plan->extents = 0;
     plan->reason = QUOTA_REASON_NONE;
@@ -30,13 +52,18 @@ growth_decide(const struct quota_state *state, uint64_t extent_bytes,
         return;                 /* the reason says which of the two is short */
 
     plan->reason = QUOTA_REASON_NONE;
-    if (room >= step / 2 && room >= demand_bytes)
+    if (room >= step / 2 && room >= ahead && room >= need->demand_bytes)
         return;
 
-    need = step;
-    if (demand_bytes > room && demand_bytes - room > need)
-        need = demand_bytes - room;
-    plan->extents = MIN(can, need / extent_bytes + (need % extent_bytes != 0));
+    /* Twice as much as there should be: LVM is not asked all the time. */
+    wanted = step;
+    if (ahead > step / 2)
+        wanted = ahead / step < UINT64_MAX / 4 / step
+            ? (ahead / step + 1) * 2 * step : UINT64_MAX;
+    if (need->demand_bytes > room)
+        wanted = MAX(wanted, need->demand_bytes - room);
+    plan->extents = MIN(can, wanted / extent_bytes +
+                             (wanted % extent_bytes != 0));
 }
 
 /*
@@ -60,7 +87,7 @@ growth_publish_grant(struct quota_ledger *ledger, LvmTenant *lvm,
 
 enum growth_outcome
 growth_run(const char *group, const char *tenant, struct quota_ledger *ledger,
-           uint64_t used_bytes, uint64_t demand_bytes,
+           const struct growth_need *need,
            uint64_t *added_bytes, GError **error)
 {
     g_autoptr(LvmTenant) lvm = NULL;
@@ -84,8 +111,7 @@ growth_run(const char *group, const char *tenant, struct quota_ledger *ledger,
         goto out;
     }
     quota_state_publish(ledger, &lvm->state);
-    growth_decide(&lvm->state, lvm->extent_bytes, used_bytes, demand_bytes,
-                  &plan);
+    growth_decide(&lvm->state, lvm->extent_bytes, need, &plan);
     if (!lvm->thin_dm_uuid || plan.extents == 0) {
         outcome = GROWTH_NOT_NEEDED;
         goto out;

@@ -17,18 +17,26 @@ struct growth_plan {
                                    while more extents could be added */
 };
 
+struct growth_need {
+    uint64_t used_bytes;        /* the thin pool's, with what is in flight */
+    uint64_t demand_bytes;      /* what a waiting writer was refused; 0: none */
+    uint64_t ahead_bytes;       /* room there should always be: pace.h */
+};
+
 /*
- * growth_decide: @used_bytes are the thin pool's, with what is in flight;
- * @demand_bytes is what a waiting writer was refused, 0 for none.
- *
- * A pool grows by one step when less than half a step is left in it, so that
- * writers rarely meet its end, or when a writer waits for more than is left.
- * It never grows past the limit: a limit that is no multiple of the extent is
- * rounded down.
+ * growth_decide: a pool grows by one step when less than half a step, or less
+ * than @need's ahead_bytes, is left in it, so that writers rarely meet its end,
+ * or when a writer waits for more than is left; by more steps where one would
+ * not last.  It never grows past the limit: a limit that is no multiple of the
+ * extent is rounded down.
  */
 void growth_decide(const struct quota_state *state, uint64_t extent_bytes,
-                   uint64_t used_bytes, uint64_t demand_bytes,
-                   struct growth_plan *plan);
+                   const struct growth_need *need, struct growth_plan *plan);
+
+/* growth_spare_bytes: the room that there is, less what there should be; 0: the
+ * pool would have to grow. */
+uint64_t growth_spare_bytes(const struct quota_state *state,
+                            const struct growth_need *need);
 
 enum growth_outcome {
     GROWTH_DONE,                /* the pool is larger now */
@@ -46,7 +54,7 @@ enum growth_outcome {
  */
 enum growth_outcome growth_run(const char *group, const char *tenant,
                                struct quota_ledger *ledger,
-                               uint64_t used_bytes, uint64_t demand_bytes,
+                               const struct growth_need *need,
                                uint64_t *added_bytes, GError **error);
 
 #endif

@@ -14,6 +14,7 @@
 #include "gauge.h"
 #include "growth.h"
 #include "log.h"
+#include "pace.h"
 #include "sampler.h"
 #include "sigbus.h"
 
@@ -26,6 +27,8 @@
 #define SAMPLER_PAUSE_US 5000
 /* And never sample faster than this, however madly a tenant rings. */
 #define SAMPLER_GAP_US 500
+/* Nor look out for the end of a pool that is filled fast more often. */
+#define SAMPLER_FILLS_MIN_NS (20 * NS_PER_MS)
 /* How soon LVM is asked again when it had no room or made trouble, doubled
  * each time: for a writer that waits, and for growth ahead of need. */
 #define SAMPLER_RETRY_NS (250 * NS_PER_MS)
@@ -55,8 +58,7 @@ typedef struct {
     struct quota_ledger *ledger;
     const char *group;
     const char *tenant;
-    uint64_t used_bytes;
-    uint64_t demand_bytes;
+    struct growth_need need;
     uint64_t since_ns;
     /* valid when is_done */
     enum growth_outcome outcome;
@@ -88,6 +90,8 @@ struct Sampler {
     uint64_t demand_bytes;      /* of writers that wait for an answer */
     bool is_gone;
 
+    struct pace pace;
+    uint64_t fills_ns;          /* after which the pool may have to grow */
     SamplerGrowth *growth;      /* NULL: none runs */
     bool is_short;              /* the last attempts brought nothing */
     unsigned attempts;          /* without growth, one after the other */
@@ -136,8 +140,8 @@ sampler_growth_thread(gpointer opaque)
     SamplerGrowth *growth = opaque;
 
     growth->outcome = growth_run(growth->group, growth->tenant, growth->ledger,
-                                 growth->used_bytes, growth->demand_bytes,
-                                 &growth->added_bytes, &growth->error);
+                                 &growth->need, &growth->added_bytes,
+                                 &growth->error);
     growth->is_ledger_lost = sigbus_taken();
     atomic_store(&growth->is_done, true);
     /* growth_run rang before it was done: once more, now that it is */
@@ -146,7 +150,7 @@ sampler_growth_thread(gpointer opaque)
 }
 
 static void
-sampler_growth_begin(Sampler *sampler, uint64_t used_bytes)
+sampler_growth_begin(Sampler *sampler, const struct growth_need *need)
 {
     g_autoptr(GError) error = NULL;
     SamplerGrowth *growth = g_new0(SamplerGrowth, 1);
@@ -154,8 +158,7 @@ sampler_growth_begin(Sampler *sampler, uint64_t used_bytes)
     growth->ledger = sampler->ledger;
     growth->group = sampler->group;
     growth->tenant = sampler->tenant;
-    growth->used_bytes = used_bytes;
-    growth->demand_bytes = sampler->demand_bytes;
+    growth->need = *need;
     growth->since_ns = quota_clock_ns();
     growth->thread = g_thread_try_new("growth", sampler_growth_thread, growth,
                                       &error);
@@ -219,6 +222,7 @@ sampler_growth_collect(Sampler *sampler, bool wait)
     sampler_growth_log(sampler, growth, now_ns);
 
     if (growth->outcome == GROWTH_DONE) {
+        pace_note_growth(&sampler->pace, now_ns - growth->since_ns);
         sampler->is_short = false;
         sampler->attempts = 0;
         sampler->failures = 0;
@@ -418,6 +422,7 @@ sampler_turn_inner(Sampler *sampler)
     struct quota_usage usage;
     struct growth_plan plan;
     enum quota_reason reason;
+    struct growth_need need;
     uint64_t used_bytes, demand_bytes, now_ns;
     bool ask_lvm = false;
 
@@ -440,9 +445,12 @@ sampler_turn_inner(Sampler *sampler)
         return false;
 
     now_ns = quota_clock_ns();
+    pace_note_used(&sampler->pace, used_bytes, now_ns);
     quota_state_read(sampler->ledger, &state);
-    growth_decide(&state, sampler->extent_bytes, used_bytes,
-                  sampler->demand_bytes, &plan);
+    need.used_bytes = used_bytes;
+    need.demand_bytes = sampler->demand_bytes;
+    need.ahead_bytes = pace_ahead_bytes(&sampler->pace);
+    growth_decide(&state, sampler->extent_bytes, &need, &plan);
     reason = plan.reason;
     if (reason == QUOTA_REASON_NONE && sampler->is_short)
         reason = QUOTA_REASON_GROUP_FULL;
@@ -482,14 +490,19 @@ sampler_turn_inner(Sampler *sampler)
         usage.grant_bytes - used_bytes >= SAMPLER_QUIET_BYTES)
         sampler->said_reason = QUOTA_REASON_NONE;
 
-    growth_decide(&state, sampler->extent_bytes, used_bytes,
-                  sampler->demand_bytes, &plan);
+    need.used_bytes = used_bytes;
+    need.demand_bytes = sampler->demand_bytes;
+    growth_decide(&state, sampler->extent_bytes, &need, &plan);
+    /* Where it could grow, and need not yet. */
+    sampler->fills_ns = plan.extents || plan.reason != QUOTA_REASON_NONE
+        ? UINT64_MAX
+        : pace_fills_ns(&sampler->pace, growth_spare_bytes(&state, &need));
     if (plan.extents && now_ns >= (sampler->demand_bytes
                                    ? sampler->retry_demand_ns
                                    : sampler->retry_ahead_ns))
         ask_lvm = true;
     if (ask_lvm && !sampler->growth)
-        sampler_growth_begin(sampler, used_bytes);
+        sampler_growth_begin(sampler, &need);
     return true;
 }
 
@@ -536,6 +549,8 @@ sampler_thread(void *opaque)
         if (sampler->gauge.due_ns)
             timeout_ns = sampler->gauge.due_ns > now_ns
                 ? MIN(timeout_ns, sampler->gauge.due_ns - now_ns) : 0;
+        timeout_ns = MIN(timeout_ns,
+                         MAX(sampler->fills_ns, SAMPLER_FILLS_MIN_NS));
         rung = quota_doorbell_wait(sampler->ledger, sampler->sample.doorbell,
                                    timeout_ns);
         if (atomic_load(&sampler->is_stopping))

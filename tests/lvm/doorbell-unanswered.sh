@@ -23,4 +23,4 @@ echo "while another tenant grows: $said"
 wait $other
 echo "that tenant: $(cat "$TEST_TMP/globex")"
 at_most "$(field longest_us "$said")" 5000000 "longest answer beside growth"
-at_least "$(grep -c 'tenant globex .* grew' "$DAEMON_LOG")" 5 "growth meanwhile"
+at_least "$(grep -c 'tenant globex .* grew' "$DAEMON_LOG")" 2 "growth meanwhile"

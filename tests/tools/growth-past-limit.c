@@ -23,7 +23,9 @@ test_all_small(void)
     for (uint64_t grant = 0; grant <= 36; grant += EXTENT)
     for (uint64_t free_bytes = 0; free_bytes <= 12; free_bytes += EXTENT)
     for (uint64_t used = 0; used <= grant + 3; used += 3)
-    for (uint64_t demand = 0; demand <= 13; demand++) {
+    for (uint64_t demand = 0; demand <= 13; demand++)
+    for (uint64_t ahead = 0; ahead <= 12; ahead += 4) {
+        struct growth_need need = { used, demand, ahead };
         uint64_t room = grant > used ? grant - used : 0;
         uint64_t added;
 
@@ -32,7 +34,7 @@ test_all_small(void)
         state.thick_bytes = thick;
         state.grant_bytes = grant;
         state.group_free_bytes = free_bytes;
-        growth_decide(&state, EXTENT, used, demand, &plan);
+        growth_decide(&state, EXTENT, &need, &plan);
         added = plan.extents * EXTENT;
         cases++;
 
@@ -43,12 +45,21 @@ test_all_small(void)
         if (thick + grant + EXTENT <= limit && free_bytes >= EXTENT) {
             /* there is room: no refusal, and whoever waits gets some */
             g_assert_cmpint(plan.reason, ==, QUOTA_REASON_NONE);
-            if (demand > room || room < step / 2)
+            if (demand > room || room < step / 2 || room < ahead)
                 g_assert_cmpuint(plan.extents, >, 0);
             else
                 g_assert_cmpuint(plan.extents, ==, 0);
-            /* one step does, unless the demand or the end says otherwise */
-            if (demand <= room + step)
+            g_assert_cmpuint(growth_spare_bytes(&state, &need), ==,
+                             room > MAX(step / 2, ahead)
+                             ? room - MAX(step / 2, ahead) : 0);
+            /* with what is added, or all there is, there is as much ahead as
+             * there should be, and again */
+            if (plan.extents && added + 2 * EXTENT <= limit - thick - grant &&
+                added + EXTENT <= free_bytes)
+                g_assert_cmpuint(room + added, >=, 2 * ahead);
+            /* one step does, unless the demand, the pace or the end says
+             * otherwise */
+            if (demand <= room + step && ahead <= step / 2)
                 g_assert_cmpuint(plan.extents, <=,
                                  (step + EXTENT - 1) / EXTENT);
         } else {
@@ -80,14 +91,17 @@ test_forged(void)
             .grant_bytes = numbers[i / n / n / n % n],
             .group_free_bytes = numbers[i / n / n / n / n % n],
         };
+        struct growth_need need = {
+            numbers[i / n / n / n / n / n % n], UINT64_MAX, numbers[i % n]
+        };
         struct growth_plan plan;
 
-        growth_decide(&state, EXTENT, numbers[i / n / n / n / n / n % n],
-                      UINT64_MAX, &plan);
+        growth_decide(&state, EXTENT, &need, &plan);
         g_assert_cmpuint(plan.extents, <=,
                          state.limits.limit_bytes / EXTENT);
         g_assert_cmpuint(plan.extents, <=, state.group_free_bytes / EXTENT);
-        growth_decide(&state, 0, 0, 0, &plan);
+        need = (struct growth_need) { 0 };
+        growth_decide(&state, 0, &need, &plan);
         g_assert_cmpuint(plan.extents, ==, 0);
     }
 }
