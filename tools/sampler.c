@@ -426,6 +426,7 @@ sampler_turn_inner(Sampler *sampler)
     uint64_t used_bytes, demand_bytes, now_ns;
     bool ask_lvm = false;
 
+    sampler->fills_ns = UINT64_MAX;
     sampler_growth_collect(sampler, false);
     if (!quota_ledger_is_current(sampler->ledger)) {
         if (quota_clock_ns() < sampler->reread_ns)
@@ -494,9 +495,9 @@ sampler_turn_inner(Sampler *sampler)
     need.demand_bytes = sampler->demand_bytes;
     growth_decide(&state, sampler->extent_bytes, &need, &plan);
     /* Where it could grow, and need not yet. */
-    sampler->fills_ns = plan.extents || plan.reason != QUOTA_REASON_NONE
-        ? UINT64_MAX
-        : pace_fills_ns(&sampler->pace, growth_spare_bytes(&state, &need));
+    if (!plan.extents && plan.reason == QUOTA_REASON_NONE)
+        sampler->fills_ns = pace_fills_ns(&sampler->pace,
+                                          growth_spare_bytes(&state, &need));
     if (plan.extents && now_ns >= (sampler->demand_bytes
                                    ? sampler->retry_demand_ns
                                    : sampler->retry_ahead_ns))
