@@ -25,12 +25,19 @@ growth_room(const struct quota_state *state, const struct growth_need *need)
         ? state->grant_bytes - need->used_bytes : 0;
 }
 
+/* The room that there should be. */
+static uint64_t
+growth_ahead(const struct quota_state *state, const struct growth_need *need)
+{
+    return MAX(growth_step(state) / 2, need->ahead_bytes);
+}
+
 uint64_t
 growth_spare_bytes(const struct quota_state *state,
                    const struct growth_need *need)
 {
     uint64_t room = growth_room(state, need);
-    uint64_t ahead = MAX(growth_step(state) / 2, need->ahead_bytes);
+    uint64_t ahead = growth_ahead(state, need);
 
     return room > ahead ? room - ahead : 0;
 }
@@ -41,7 +48,7 @@ growth_decide(const struct quota_state *state, uint64_t extent_bytes,
 {
     uint64_t step = growth_step(state);
     uint64_t room = growth_room(state, need);
-    uint64_t ahead = need->ahead_bytes;
+    uint64_t ahead = growth_ahead(state, need);
     uint64_t can, wanted;
 
     plan->extents = 0;
@@ -52,7 +59,7 @@ growth_decide(const struct quota_state *state, uint64_t extent_bytes,
         return;                 /* the reason says which of the two is short */
 
     plan->reason = QUOTA_REASON_NONE;
-    if (room >= step / 2 && room >= ahead && room >= need->demand_bytes)
+    if (room >= ahead && room >= need->demand_bytes)
         return;
 
     /* Twice as much as there should be: LVM is not asked all the time. */

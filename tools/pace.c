@@ -26,9 +26,9 @@ pace_note_used(struct pace *pace, uint64_t used_bytes, uint64_t now_ns)
     uint64_t past_ns = now_ns - pace->since_ns;
     uint64_t now_per_sec;
 
-    if (pace->used_bytes != 0 && past_ns < PACE_LEAST_NS)
-        return;
-    if (pace->used_bytes != 0) {
+    if (pace->since_ns != 0) {
+        if (past_ns < PACE_LEAST_NS)
+            return;
         now_per_sec = used_bytes > pace->used_bytes
             ? scale(used_bytes - pace->used_bytes, NS_PER_SEC, past_ns) : 0;
         pace->bytes_per_sec -= past_ns < PACE_FORGET_NS
@@ -37,7 +37,7 @@ pace_note_used(struct pace *pace, uint64_t used_bytes, uint64_t now_ns)
         if (pace->bytes_per_sec < now_per_sec)
             pace->bytes_per_sec = now_per_sec;
     }
-    pace->used_bytes = used_bytes ? used_bytes : 1;
+    pace->used_bytes = used_bytes;
     pace->since_ns = now_ns;
 }
 

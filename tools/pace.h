@@ -13,8 +13,8 @@
 
 /* Zeroes: nothing is known. */
 struct pace {
-    uint64_t used_bytes;        /* at since_ns; 0: no sample yet */
-    uint64_t since_ns;
+    uint64_t used_bytes;        /* at since_ns */
+    uint64_t since_ns;          /* 0: no sample yet */
     uint64_t bytes_per_sec;
     uint64_t growth_ns;         /* 0: the pool has not grown yet */
 };
