@@ -399,7 +399,6 @@ int quota_reading_take_volume(const struct quota_ledger *ledger,
 /* quota_volume_claim: the slot of a volume, made if it has none; the caller
  * holds the attach lock.  -EUSERS. */
 int quota_volume_claim(struct quota_ledger *ledger, const char *name);
-int quota_volume_find(const struct quota_ledger *ledger, const char *name);
 /* quota_volume_tidy: free the slots of volumes that nobody writes to and that
  * have no limits. */
 void quota_volume_tidy(struct quota_ledger *ledger);

@@ -245,6 +245,9 @@ struct quota_volume_usage {
 int quota_volume_read(const struct quota_ledger *ledger, unsigned i,
                       struct quota_volume_usage *usage);
 
+/* quota_volume_find: the slot of the volume of that name; -ENOENT. */
+int quota_volume_find(const struct quota_ledger *ledger, const char *name);
+
 /*
  * Epochs: a snapshot makes each chunk of a volume one that the next write to it
  * copies, so what its writers have paid for is void.  Whoever takes one, with

@@ -240,28 +240,21 @@ int quota_sample(BlockDriverState *bs)
                                    quota_allocating_bs(bs)));
 }
 
-/* Whether the ledger knows the node's volume, with all its writers. */
-static bool quota_is_volume_taken(BDRVQuotaState *s)
+bool quota_own_volume(BDRVQuotaState *s, struct quota_volume_usage *usage)
 {
-    struct quota_volume_usage usage;
-    int ret;
-    unsigned i;
+    int slot = quota_volume_find(s->ledger, s->opts.volume);
 
-    for (i = 0; (ret = quota_volume_read(s->ledger, i, &usage)) != -ENOENT;
-         i++) {
-        if (ret == 0 && usage.writers == QUOTA_VOLUME_WRITERS &&
-            !strncmp(usage.name, s->opts.volume, sizeof(usage.name) - 1)) {
-            return true;
-        }
-    }
-    return false;
+    return slot >= 0 && quota_volume_read(s->ledger, slot, usage) == 0;
 }
 
 static void quota_attach_error(BDRVQuotaState *s, int error, Error **errp)
 {
+    struct quota_volume_usage usage;
+
     switch (error) {
     case -EUSERS:
-        if (quota_is_volume_taken(s)) {
+        if (quota_own_volume(s, &usage) &&
+            usage.writers == QUOTA_VOLUME_WRITERS) {
             error_setg(errp, "Volume '%s' of tenant '%s' has all its %d "
                        "writers in ledger '%s'; remove a node that uses it",
                        s->opts.volume, s->opts.tenant, QUOTA_VOLUME_WRITERS,

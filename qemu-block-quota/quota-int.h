@@ -148,6 +148,8 @@ int GRAPH_RDLOCK quota_check_child(BlockDriverState *bs,
 BlockDriverState * GRAPH_RDLOCK quota_bottom_bs(BlockDriverState *bs);
 int GRAPH_RDLOCK quota_attach(BlockDriverState *bs, Error **errp);
 void quota_detach(BlockDriverState *bs);
+/* The node's own volume in its ledger; false if that is not known. */
+bool quota_own_volume(BDRVQuotaState *s, struct quota_volume_usage *usage);
 /*
  * quota_follow_child: take over a child that may be another than before.
  * While no I/O is in flight; does not poll.

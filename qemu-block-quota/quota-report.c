@@ -34,23 +34,6 @@ static BlockQuotaReason quota_qapi_reason(enum quota_reason reason)
     }
 }
 
-/* The node's own volume in its ledger; false if that is not known. */
-static bool quota_own_volume(BDRVQuotaState *s,
-                             struct quota_volume_usage *usage)
-{
-    int ret;
-    unsigned i;
-
-    for (i = 0; (ret = quota_volume_read(s->ledger, i, usage)) != -ENOENT;
-         i++) {
-        if (ret == 0 &&
-            !strncmp(usage->name, s->opts.volume, sizeof(usage->name) - 1)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 char *quota_reason_text(BlockDriverState *bs, enum quota_reason reason)
 {
     BDRVQuotaState *s = bs->opaque;
