@@ -84,6 +84,24 @@ static void op_detach(struct stage *stage)
     stage->writer = NULL;
 }
 
+/* All that the kernel has given out is of disk0. */
+static void sample(struct quota_ledger *of, uint64_t kernel_bytes)
+{
+    struct quota_sample s;
+
+    quota_sample_begin(of, &s);
+    for (unsigned i = 0; i < s.volumes; i++) {
+        struct quota_volume_usage volume;
+
+        if (quota_volume_read(of, i, &volume) == 0) {
+            s.volume[i].used_bytes = strcmp(volume.name, "disk0") == 0
+                                     ? kernel_bytes : 0;
+        }
+    }
+    quota_sample_publish(of, &s, kernel_bytes, quota_clock_ns(),
+                         QUOTA_REASON_NONE);
+}
+
 static void op_snapshot(struct stage *stage)
 {
     quota_epoch_begin(stage->ledger, "disk0");
@@ -108,17 +126,8 @@ static void op_sample(struct stage *stage)
 /* Of what this process itself has written and settled. */
 static void op_sample_written(struct stage *stage)
 {
-    struct quota_sample sample;
-
     quota_bytes_settle(stage->writer, 4 * CHUNK);
-    quota_sample_begin(stage->ledger, &sample);
-    for (unsigned i = 0; i < sample.volumes; i++) {
-        sample.volume[i].used_bytes =
-            strcmp((char *)stage->ledger->file->volumes[i].name, "disk0") == 0
-            ? 4 * CHUNK : 0;
-    }
-    quota_sample_publish(stage->ledger, &sample, 4 * CHUNK, quota_clock_ns(),
-                         QUOTA_REASON_NONE);
+    sample(stage->ledger, 4 * CHUNK);
 }
 
 static void op_publish(struct stage *stage)
@@ -179,23 +188,6 @@ static void check_used_by_volumes(uint64_t at_least)
     g_assert_cmpuint(sum, >=, at_least);
 }
 
-static void sample(uint64_t kernel_bytes)
-{
-    struct quota_sample s;
-
-    quota_sample_begin(ledger, &s);
-    for (unsigned i = 0; i < s.volumes; i++) {
-        struct quota_volume_usage volume;
-
-        if (quota_volume_read(ledger, i, &volume) == 0) {
-            s.volume[i].used_bytes = strcmp(volume.name, "disk0") == 0
-                                     ? kernel_bytes : 0;
-        }
-    }
-    quota_sample_publish(ledger, &s, kernel_bytes, quota_clock_ns(),
-                         QUOTA_REASON_NONE);
-}
-
 /* A ledger with another writer that has OTHERS in flight. */
 static void set_up(uint64_t limit_bytes)
 {
@@ -209,11 +201,11 @@ static void set_up(uint64_t limit_bytes)
     quota_ledger_unlink("vg0", "acme");
     ledger = scratch_ledger("acme");
     quota_state_publish(ledger, &state);
-    sample(0);
+    sample(ledger, 0);
     others_ledger = scratch_open("acme");
     other = scratch_writer(others_ledger, "disk2");
     g_assert_cmpint(quota_bytes_reserve(other, OTHERS), ==, 0);
-    sample(0);
+    sample(ledger, 0);
 }
 
 static void tear_down(void)
@@ -279,7 +271,7 @@ static void check_audited(uint64_t kernel_bytes)
     g_assert_cmpint(memcmp(before, ledger->file, sizeof(*before)), ==, 0);
     g_free(before);
 
-    sample(kernel_bytes);
+    sample(ledger, kernel_bytes);
     check_used(kernel_bytes + OTHERS, kernel_bytes + OTHERS);
     for (unsigned i = 0; i < quota_volumes_count(ledger); i++) {
         g_assert_cmpint(quota_volume_read(ledger, i, &volume), !=, -EUCLEAN);
@@ -303,7 +295,7 @@ static void test_operation(gconstpointer opaque)
             set_up(LIMIT);
             is_killed = run(op, nth);
             check_used(op->kernel_bytes + OTHERS, LIMIT);
-            sample(op->kernel_bytes);
+            sample(ledger, op->kernel_bytes);
             check_used(op->kernel_bytes + OTHERS, LIMIT);
             if (op->begins_attached) {
                 check_used_by_volumes(op->kernel_bytes + OTHERS);
