@@ -139,10 +139,9 @@ def test_iothread_under_growth_and_drains():
     nbd = daemon.export(iothread='thread', fixed_iothread=False)
     chunks = list(range(0, 64 * 16))
     random.Random(seed + 3).shuffle(chunks)
-    writer = start(program('qemu-io'), '--image-opts', nbd, *[
-        w for i in chunks for w in
-        ('-c', f'aio_write -q -P {1 + i % 250} {i * 64}k 64k')],
-        '-c', 'aio_flush', stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    writer = start_qemu_io(nbd, *[
+        f'aio_write -q -P {1 + i % 250} {i * 64}k 64k' for i in chunks],
+        'aio_flush')
     drains = 0
     while writer.poll() is None:
         daemon.qmp('blockdev-reopen', options=[node])

@@ -164,11 +164,8 @@ def test_delays():
             requests += [f'aio_write -q {flags} {i * 40}k 64k' for flags, i in
                          zip(('-z', '-zu', '-f -P 9') * 8, range(24))]
             requests += [f'aio_read -q {i * 64}k 64k' for i in range(8)]
-            client = start(program('qemu-io'), '--image-opts', f.nbd, *[
-                word for r in requests + ['discard 0 1M', 'aio_flush',
-                                          'flush']
-                for word in ('-c', r)], stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT)
+            client = start_qemu_io(f.nbd, *requests, 'discard 0 1M',
+                                   'aio_flush', 'flush')
             drains = 0
             begin = time.monotonic()
             while client.poll() is None:
@@ -178,7 +175,7 @@ def test_delays():
                 drains += 1
                 time.sleep(0.02)
                 at_most(time.monotonic() - begin, 30, 'seconds')
-            said = client.communicate()[0].decode()
+            said = said_by(client)
             eq('rror' in said or 'failed' in said, False, f'said: {said}')
             at_least(drains, 1, 'drains')
             f.check(f'late {iotype}')
@@ -190,9 +187,8 @@ def test_cancelled_with_its_client():
     for is_inline in (True, False):
         f = Filter(is_inline, {'event': 'none', 'iotype': 'write',
                                'errno': 0, 'delay-ns': 300 * 10 ** 6})
-        client = start(program('qemu-io'), '--image-opts', f.nbd, *[
-            word for i in range(16) for word in
-            ('-c', f'aio_write -q {i * 64}k 64k')], '-c', 'sleep 60000')
+        client = start_qemu_io(f.nbd, *[
+            f'aio_write -q {i * 64}k 64k' for i in range(16)], 'sleep 60000')
         wait_for('the writes', lambda: f.daemon.quota()['in-flight-bytes'])
         stop(client)
         wait_for('the end of the writes', lambda:

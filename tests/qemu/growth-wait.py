@@ -79,12 +79,11 @@ def test_sampler_that_dies_while_a_write_waits():
     ledger = Ledger('acme', limit='16M', step='4M', grant='1M', free='1G')
     ledger.serve(disk)
     stop(ledger.server)
-    writer = start(program('qemu-io'), '--image-opts', ledger.quota(disk),
-                   '-c', 'write -q -P 1 0 4M', stdout=subprocess.PIPE)
+    writer = start_qemu_io(ledger.quota(disk), 'write -q -P 1 0 4M')
     time.sleep(0.5)
     eq(writer.poll(), None, 'writer has ended')
     ledger.serve(disk)
-    eq(writer.communicate(timeout=10)[0].decode(), '', 'what was said')
+    eq(said_by(writer, 10), '', 'what was said')
 
 
 def test_chunk_size_that_becomes_known_late():

@@ -6,16 +6,6 @@ longer than it may, or holds up a drain."""
 from quota_test import *
 
 
-def writer(nbd, *commands):
-    words = [w for c in commands for w in ('-c', c)]
-    return start(program('qemu-io'), '--image-opts', nbd, *words,
-                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def said_by(child, seconds=60):
-    return child.communicate(timeout=seconds)[0].decode()
-
-
 def waits(daemon, count=1):
     wait_for('a write that waits at the limit',
              lambda: daemon.quota()['limit-waiting'] == count)
@@ -34,7 +24,7 @@ def served(limit_timeout, **state):
 def test_raised_in_time():
     ledger, daemon, nbd = served(60)
     can_write(nbd, 'write -P 1 0 1M')
-    child = writer(nbd, 'write -q -P 2 4M 64k')
+    child = start_qemu_io(nbd, 'write -q -P 2 4M 64k')
     waits(daemon)
     event, = daemon.take_events('BLOCK_QUOTA_WAITING')
     eq(event, {'node-name': 'quota', 'tenant': 'acme', 'volume': 'root',
@@ -95,7 +85,7 @@ def test_volume_limit_waits_too():
     ledger, daemon, nbd = served(60, limit='8M', grant='8M')
     ledger.volume('root', limit='1M')
     can_write(nbd, 'write 0 1M')
-    child = writer(nbd, 'write -q 4M 64k')
+    child = start_qemu_io(nbd, 'write -q 4M 64k')
     waits(daemon)
     event, = daemon.take_events('BLOCK_QUOTA_WAITING')
     eq((event['reason'], event['volume-limit-bytes']), ('volume-limit', MIB),
@@ -133,7 +123,7 @@ def test_sampler_that_dies_meanwhile():
         disk, node_name='quota', limit_timeout=60, wait_timeout=1))
     nbd = daemon.export()
     can_write(nbd, 'write 0 1M')
-    child = writer(nbd, 'write 4M 64k')
+    child = start_qemu_io(nbd, 'write 4M 64k')
     waits(daemon)
     stop(ledger.server)
     matches(said_by(child, 20), 'No space left', 'the write')
@@ -151,7 +141,7 @@ def drained_by(drain, program_class=StorageDaemon):
         '--blockdev', 'driver=raw,node-name=fmt,file=quota')
     nbd = daemon.export('fmt')
     can_write(nbd, 'write 0 1M')
-    child = writer(nbd, 'write 4M 64k')
+    child = start_qemu_io(nbd, 'write 4M 64k')
     waits(daemon)
     begin = time.monotonic()
     drain(daemon, ledger)

@@ -122,12 +122,26 @@ def quota_on(filename, **opts):
                    file={'driver': 'file', 'filename': filename}, **opts)
 
 
+def qemu_io_command(image, *commands, args=()):
+    return [program('qemu-io'), *args, '--image-opts', image,
+            *[word for c in commands for word in ('-c', c)]]
+
+
+def start_qemu_io(image, *commands, stdout=subprocess.PIPE):
+    """qemu-io that runs on; output and errors together."""
+    return start(*qemu_io_command(image, *commands), stdout=stdout,
+                 stderr=subprocess.STDOUT)
+
+
+def said_by(child, seconds=60):
+    """What it says until its end."""
+    return child.communicate(timeout=seconds)[0].decode()
+
+
 def qemu_io(image, *commands, args=(), seconds=60):
     """What qemu-io said: output and errors together."""
-    command = [program('qemu-io'), *args, '--image-opts', image]
-    for c in commands:
-        command += ['-c', c]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False,
+    done = subprocess.run(qemu_io_command(image, *commands, args=args),
+                          stdout=subprocess.PIPE, check=False,
                           stderr=subprocess.STDOUT, timeout=seconds)
     if done.returncode < 0:
         raise AssertionError(f'qemu-io died of signal {-done.returncode}: '

@@ -91,13 +91,10 @@ def test_last_chunks_under_sixteen_writers():
     files = [make_file(f'disk{i}', MIB) for i in range(16)]
     ledger = Ledger('acme', limit='4M', step='1M', grant='1M', free='1G')
     ledger.serve(*files)
-    commands = []
-    for i in range(16):
-        commands += ['-c', f'aio_write -q -P 9 {i * 64}k 64k']
-    writers = [start(program('qemu-io'), '--image-opts', ledger.quota(f),
-                     *commands, '-c', 'aio_flush', stdout=subprocess.PIPE,
-                     stderr=subprocess.STDOUT) for f in files]
-    said = ''.join(w.communicate(timeout=60)[0].decode() for w in writers)
+    commands = [f'aio_write -q -P 9 {i * 64}k 64k' for i in range(16)]
+    writers = [start_qemu_io(ledger.quota(f), *commands, 'aio_flush')
+               for f in files]
+    said = ''.join(map(said_by, writers))
     eq(said.count('No space left'), 256 - 64, 'refusals')
     eq(sum(allocated(f) for f in files), 4 * MIB, 'allocated')
     wait_for('the sample', lambda: ledger.show()['used'] == 4 * MIB)
@@ -109,11 +106,9 @@ def test_killed_writer_leaks_nothing():
     ledger = Ledger('acme', limit='8M', grant='8M', free='1G')
     ledger.serve(disk)
     for _ in range(5):
-        writer = start(program('qemu-io'), '--image-opts', ledger.quota(disk),
-                       *[w for i in range(200) for w in
-                         ('-c', f'aio_write -q {i * 256}k 64k')],
-                       '-c', 'aio_flush', '-c', 'sleep 60000',
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        writer = start_qemu_io(ledger.quota(disk), *[
+            f'aio_write -q {i * 256}k 64k' for i in range(200)],
+            'aio_flush', 'sleep 60000', stdout=subprocess.DEVNULL)
         time.sleep(0.08)
         stop(writer)
     wait_for('the audit', lambda: ledger.show()['writers'] == 0)

@@ -17,18 +17,26 @@ def slow_disk(ledger, seconds, *args):
               'latency-ns': int(seconds * 1e9)}))
 
 
-def snapshot(ledger, volume='root'):
-    for verb in ('begin', 'wait', 'end'):
-        ledger.epoch(verb, volume)
-
-
-def test_paid_chunks_are_charged_again():
+def served(grant):
+    """A ledger that nobody samples again, and a daemon with a disk on it."""
     disk = make_file('root', 16 * MIB)
-    ledger = Ledger('acme', limit='1G', grant='1G')
+    ledger = Ledger('acme', limit='1G', grant=grant)
     ledger.sample(0)
     daemon = StorageDaemon('--blockdev', ledger.quota(
         disk, node_name='quota', volume='root'))
-    nbd = daemon.export()
+    return ledger, daemon, daemon.export()
+
+
+def snapshot(ledger, *verbs):
+    """How many seconds it takes, all of it or a part."""
+    begin = time.monotonic()
+    for verb in verbs or ('begin', 'wait', 'end'):
+        ledger.epoch(verb, 'root')
+    return time.monotonic() - begin
+
+
+def test_paid_chunks_are_charged_again():
+    ledger, daemon, nbd = served('1G')
 
     def charged():
         return daemon.quota()['charged-bytes']
@@ -47,8 +55,7 @@ def test_paid_chunks_are_charged_again():
     eq(charged(), MIB + 128 * KIB, "charged after another volume's snapshot")
 
     # While one is being taken, each write is charged, and none is remembered.
-    ledger.epoch('begin', 'root')
-    ledger.epoch('wait', 'root')
+    snapshot(ledger, 'begin', 'wait')
     can_write(nbd, 'write 0 64k', 'write 0 64k', 'write -z 0 128k')
     eq(charged(), MIB + 6 * 64 * KIB, 'charged while it is taken')
     ledger.epoch('end', 'root')
@@ -63,24 +70,17 @@ def test_snapshot_waits_for_a_paid_write():
     daemon = slow_disk(ledger, 2)
     nbd = daemon.export()
     # Nobody counts on anything while the first write is in flight.
-    first = start(program('qemu-io'), '--image-opts', nbd, '-c',
-                  'write -q 0 64k')
+    first = start_qemu_io(nbd, 'write -q 0 64k')
     wait_for('the reservation', lambda: daemon.quota()['charged-bytes'])
-    begin = time.monotonic()
-    snapshot(ledger)
-    at_most(time.monotonic() - begin, 1, 'seconds that it waited in vain')
+    at_most(snapshot(ledger), 1, 'seconds that it waited in vain')
     eq(first.wait(10), 0, 'status of qemu-io')
     # It was not remembered: the snapshot came between.
     can_write(nbd, 'write 0 64k')
     eq(daemon.quota()['charged-bytes'], 2 * 64 * KIB, 'charged-bytes')
 
-    paid = start(program('qemu-io'), '--image-opts', nbd, '-c',
-                 'write -q 0 64k')
+    paid = start_qemu_io(nbd, 'write -q 0 64k')
     time.sleep(1)
-    begin = time.monotonic()
-    ledger.epoch('begin', 'root')
-    ledger.epoch('wait', 'root')
-    waited = time.monotonic() - begin
+    waited = snapshot(ledger, 'begin', 'wait')
     at_least(waited, 0.2, 'seconds that it waited')
     at_most(waited, 3, 'seconds that it waited')
     eq(paid.wait(10), 0, 'status of qemu-io')
@@ -94,38 +94,25 @@ def test_snapshot_does_not_wait_for_a_killed_writer():
     daemon = slow_disk(ledger, 2)
     nbd = daemon.export()
     can_write(nbd, 'write 0 64k')
-    start(program('qemu-io'), '--image-opts', nbd, '-c', 'write -q 0 64k',
-          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start_qemu_io(nbd, 'write -q 0 64k')
     time.sleep(0.5)
     ledger.epoch('begin', 'root')
     stop(daemon.process)
-    begin = time.monotonic()
-    ledger.epoch('wait', 'root')
-    at_most(time.monotonic() - begin, 1, 'seconds')
+    at_most(snapshot(ledger, 'wait'), 1, 'seconds')
 
 
 def test_growth_that_comes_after_the_snapshot():
     # Whoever grows the pool waits for the snapshot, which must not wait for a
     # write that waits for growth: that write has unpaid chunks and a paid one.
-    disk = make_file('root', 16 * MIB)
-    ledger = Ledger('acme', limit='1G', grant='64k')
-    ledger.sample(0)
-    daemon = StorageDaemon('--blockdev', ledger.quota(
-        disk, node_name='quota', volume='root'))
-    nbd = daemon.export()
+    ledger, daemon, nbd = served('64k')
     can_write(nbd, 'write 0 64k')
-    writer = start(program('qemu-io'), '--image-opts', nbd, '-c',
-                   'write -q -P 5 0 128k', stdout=subprocess.PIPE)
+    writer = start_qemu_io(nbd, 'write -q -P 5 0 128k')
     time.sleep(0.5)
-    begin = time.monotonic()
-    ledger.epoch('begin', 'root')
-    ledger.epoch('wait', 'root')
-    at_most(time.monotonic() - begin, 2, 'seconds')
-    ledger.epoch('end', 'root')
+    at_most(snapshot(ledger), 2, 'seconds')
     eq(writer.poll(), None, 'writer has ended')
     ledger.set(grant='1G')
     ledger.sample(64 * KIB)
-    eq(writer.communicate(timeout=10)[0].decode(), '', 'what was said')
+    eq(said_by(writer, 10), '', 'what was said')
     # What it counted on had passed: it was charged for both chunks.
     eq(daemon.quota()['charged-bytes'], 3 * 64 * KIB, 'charged-bytes')
     can_write(nbd, 'read -P 5 0 128k')
@@ -141,13 +128,11 @@ def test_overwrite_at_the_limit_during_a_snapshot():
     nbd = daemon.export()
     ledger.epoch('begin', 'root')
     # It does not fail, and is not let through before the snapshot is there.
-    writer = start(program('qemu-io'), '--image-opts', nbd, '-c',
-                   'write -q -P 2 0 64k', stdout=subprocess.PIPE)
+    writer = start_qemu_io(nbd, 'write -q -P 2 0 64k')
     time.sleep(1)
     eq(writer.poll(), None, 'writer has ended')
-    ledger.epoch('wait', 'root')
-    ledger.epoch('end', 'root')
-    eq(writer.communicate(timeout=10)[0].decode(), '', 'what was said')
+    snapshot(ledger, 'wait', 'end')
+    eq(said_by(writer, 10), '', 'what was said')
     can_write(nbd, 'read -P 2 0 64k', 'read -P 1 64k 960k')
 
 
@@ -163,11 +148,9 @@ def test_many_snapshots_under_writes():
                                         volume='root'))
     nbd = daemon.export(iothread='thread', fixed_iothread=False)
     chunks = [rng.randrange(256) for _ in range(4000)]
-    commands = [w for c in chunks for w in
-                ('-c', f'aio_write -q -P {1 + c % 250} {c * 64}k 64k')]
+    commands = [f'aio_write -q -P {1 + c % 250} {c * 64}k 64k' for c in chunks]
     with open(path('said'), 'w', encoding='utf-8') as said:
-        writer = start(program('qemu-io'), '--image-opts', nbd, *commands,
-                       '-c', 'aio_flush', stdout=said, stderr=said)
+        writer = start_qemu_io(nbd, *commands, 'aio_flush', stdout=said)
     snapshots = 0
     while writer.poll() is None:
         snapshot(ledger)

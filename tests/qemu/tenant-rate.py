@@ -141,9 +141,8 @@ def test_drain_lets_waiting_requests_go_a_second_ahead():
     daemon = StorageDaemon()
     daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
     daemon.qmp('blockdev-add', **node)
-    start(program('qemu-io'), '--image-opts', daemon.export(),
-          *['-c', 'aio_write -q 0 512k'] * 6, '-c', 'aio_flush',
-          '-c', 'sleep 20000', stdout=subprocess.DEVNULL)
+    start_qemu_io(daemon.export(), *['aio_write -q 0 512k'] * 6, 'aio_flush',
+                  'sleep 20000')
     wait_for('a write', lambda: os.stat(disk).st_blocks)
     begin = time.monotonic()
     daemon.qmp('blockdev-reopen', options=[node])
@@ -253,11 +252,9 @@ def test_stopping_the_client_gains_nothing():
     begin = time.monotonic()
     clients = 0
     while time.monotonic() - begin < 3:
-        client = start(program('qemu-io'), '--image-opts', nbd, *[
-            word for i in range(8) for word in
-            ('-c', f'aio_write -q {(clients * 8 + i) * 64 % 65536}k 64k')],
-            '-c', 'sleep 60000', stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
+        client = start_qemu_io(nbd, *[
+            f'aio_write -q {(clients * 8 + i) * 64 % 65536}k 64k'
+            for i in range(8)], 'sleep 60000', stdout=subprocess.DEVNULL)
         time.sleep(0.1)
         stop(client)
         clients += 1

@@ -145,9 +145,9 @@ def test_told_from_two_threads():
     watch(daemon, *marks)
     daemon.qmp('block-quota-latency-histogram-set', node_name='quota',
                boundaries=[1])
-    child = start(program('qemu-io'), '--image-opts', nbd, *[
-        w for i in range(60) for w in
-        ('-c', f'aio_write -q {i % 3 * 16}M 16M', '-c', 'aio_flush', '-c',
+    child = start_qemu_io(nbd, *[
+        c for i in range(60) for c in
+        (f'aio_write -q {i % 3 * 16}M 16M', 'aio_flush',
          f'discard -q {i % 3 * 16}M 12M')], stdout=subprocess.DEVNULL)
     while child.poll() is None:
         daemon.quota()

@@ -45,12 +45,10 @@ def test_last_chunks_of_a_volume_under_four_writers():
     ledger.volume('root', limit='1M')
     ledger.serve(disk)
     image = ledger.quota(disk, volume='root') + ',file.locking=off'
-    writers = [start(program('qemu-io'), '--image-opts', image, *[
-                     w for n in range(16) for w in
-                     ('-c', f'aio_write -q {(i * 16 + n) * 64}k 64k')],
-                     '-c', 'aio_flush', stdout=subprocess.PIPE,
-                     stderr=subprocess.STDOUT) for i in range(4)]
-    said = ''.join(w.communicate(timeout=60)[0].decode() for w in writers)
+    writers = [start_qemu_io(image, *[
+        f'aio_write -q {(i * 16 + n) * 64}k 64k' for n in range(16)],
+        'aio_flush') for i in range(4)]
+    said = ''.join(map(said_by, writers))
     eq(said.count('No space left'), 64 - 16, f'refusals in: {said}')
     eq(allocated('root'), MIB, 'allocated')
 
