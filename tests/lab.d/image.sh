@@ -113,7 +113,7 @@ make_stage_directory() {
     done
     # Ten processes that would find nothing to generate units from.
     mkdir -p "$overlay/etc/systemd/system-generators"
-    for unit in "$LAB_CACHE"/root/usr/lib/systemd/system-generators/*; do
+    for unit in "$LAB_ROOT"/usr/lib/systemd/system-generators/*; do
         ln -sf /dev/null "$overlay/etc/systemd/system-generators/${unit##*/}"
     done
 

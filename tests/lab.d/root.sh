@@ -55,7 +55,7 @@ apt_options() {
 }
 
 make_root() {
-    local new=$LAB_CACHE/root.new list=$LAB_CACHE/root.list options=() line
+    local new=$LAB_ROOT.new list=$LAB_CACHE/root.list options=() line
     while read -r line; do
         options+=("--aptopt=${line%;}")
     done < <(apt_options)
@@ -71,10 +71,10 @@ make_root() {
     mmdebstrap --variant=minbase --mode=root --keyring="$KEYRING" \
         --include="$(packages | paste -sd,)" "${options[@]}" "$SUITE" "$new" "$@"
     mkdir -p "$new"/{quota-lvm,src,build,ccache,installed,stage,image,machines,opt/quota-lvm}
-    rm -rf --one-file-system "$LAB_CACHE/root.old"
-    if [ -d "$LAB_CACHE/root" ]; then
-        mv "$LAB_CACHE/root" "$LAB_CACHE/root.old"
+    rm -rf --one-file-system "$LAB_ROOT.old"
+    if [ -d "$LAB_ROOT" ]; then
+        mv "$LAB_ROOT" "$LAB_ROOT.old"
     fi
-    mv "$new" "$LAB_CACHE/root"
-    rm -rf --one-file-system "$LAB_CACHE/root.old"
+    mv "$new" "$LAB_ROOT"
+    rm -rf --one-file-system "$LAB_ROOT.old"
 }

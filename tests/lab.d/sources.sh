@@ -17,7 +17,7 @@ source_dir() {
 fetch_source() {
     local name=$1 version=$2
     # The network may be another one than when the root directory was made.
-    cp -L /etc/resolv.conf "$LAB_CACHE/root/etc/resolv.conf" 2>/dev/null || true
+    cp -L /etc/resolv.conf "$LAB_ROOT/etc/resolv.conf" 2>/dev/null || true
     in_root bash -e -s "$name" "$version" <<'IN_ROOT'
 set -o pipefail
 name=$1 want=$2 series=${2%.*}
