@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * text.c: what the text of a volume group's metadata says.
+ *
+ * libdevmapper, LVM's own library, takes the text apart.  Here each logical
+ * volume gets its size, and what it takes of the group: an LV may lie on
+ * others, and those on devices.
+ */
+#include <errno.h>
+#include <libdevmapper.h>
+#include <string.h>
+
+#include "text.h"
+
+#define SECTOR_BYTES UINT64_C(512)
+
+/* LVs of LVs: a raid's legs, a thin pool's data on a raid, and no more */
+#define DEPTH_MAX 8
+
+/* What is known of an LV besides what is told. */
+struct lv_node {
+    struct quota_metadata_lv *lv;
+    const struct dm_config_node *config;
+    uint64_t own_extents;       /* that it takes of devices itself */
+};
+
+struct parsing {
+    struct dm_pool *pool;
+    struct dm_hash_table *pvs;  /* by "pv0": struct pv_node */
+    struct dm_hash_table *lvs;  /* by name: struct lv_node */
+    struct quota_metadata_group *group;
+    uint64_t extents;
+    uint64_t extents_taken;
+};
+
+struct pv_node {
+    bool is_missing;
+};
+
+struct group_memory {
+    struct quota_metadata_group group;
+    struct dm_config_tree *tree;    /* most strings are its own */
+    struct dm_pool *pool;
+    struct dm_hash_table *lvs;
+};
+
+/* ---- values ---------------------------------------------------------------- */
+
+static const struct dm_config_node *
+section(const struct dm_config_node *parent, const char *key)
+{
+    const struct dm_config_node *node = parent->child;
+
+    while (node && strcmp(node->key, key) != 0) {
+        node = node->sib;
+    }
+    return node;
+}
+
+static const struct dm_config_value *
+value_of(const struct dm_config_node *parent, const char *key)
+{
+    const struct dm_config_node *node = section(parent, key);
+
+    return node ? node->v : NULL;
+}
+
+static const char *string_of(const struct dm_config_node *parent,
+                             const char *key)
+{
+    const struct dm_config_value *value = value_of(parent, key);
+
+    return value && value->type == DM_CFG_STRING ? value->v.str : NULL;
+}
+
+/* LVM counts extents, sectors and changes in 32 bits: sums of them fit in 64.
+ * -EBADMSG: there is none, or it is none that counts something. */
+static int number_of(const struct dm_config_node *parent, const char *key,
+                     uint64_t *number)
+{
+    const struct dm_config_value *value = value_of(parent, key);
+
+    *number = 0;
+    if (!value || value->type != DM_CFG_INT || value->v.i < 0 ||
+        value->v.i > UINT32_MAX) {
+        return -EBADMSG;
+    }
+    *number = value->v.i;
+    return 0;
+}
+
+static uint64_t number_or_zero(const struct dm_config_node *parent,
+                               const char *key)
+{
+    uint64_t number;
+
+    (void)number_of(parent, key, &number);
+    return number;
+}
+
+static bool has_flag(const struct dm_config_node *parent, const char *key,
+                     const char *flag)
+{
+    const struct dm_config_value *value = value_of(parent, key);
+
+    for (; value; value = value->next) {
+        if (value->type == DM_CFG_STRING && strcmp(value->v.str, flag) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* tags = ["a", "b"], as lvs prints them: a,b */
+static const char *tags_of(struct dm_pool *pool,
+                           const struct dm_config_node *parent)
+{
+    const struct dm_config_value *value;
+
+    if (!dm_pool_begin_object(pool, 256)) {
+        return NULL;
+    }
+    for (value = value_of(parent, "tags"); value; value = value->next) {
+        if (value->type != DM_CFG_STRING) {
+            continue;           /* an empty list has one value, of that type */
+        }
+        if (!dm_pool_grow_object(pool, value->v.str, strlen(value->v.str)) ||
+            (value->next && !dm_pool_grow_object(pool, ",", 1))) {
+            dm_pool_abandon_object(pool);
+            return NULL;
+        }
+    }
+    if (!dm_pool_grow_object(pool, "", 1)) {
+        dm_pool_abandon_object(pool);
+        return NULL;
+    }
+    return dm_pool_end_object(pool);
+}
+
+/* extents * extent size fits in 64 bits, or the text is no metadata */
+static int extents_to_bytes(const struct parsing *p, uint64_t extents,
+                            uint64_t *bytes)
+{
+    return __builtin_mul_overflow(extents, p->group->extent_bytes, bytes)
+        ? -EBADMSG : 0;
+}
+
+/* ---- physical volumes -------------------------------------------------------- */
+
+static int read_pvs(struct parsing *p, const struct dm_config_node *vg,
+                    text_device_check *is_read, void *opaque)
+{
+    const struct dm_config_node *node = section(vg, "physical_volumes");
+
+    for (node = node ? node->child : NULL; node; node = node->sib) {
+        struct pv_node *pv = dm_pool_zalloc(p->pool, sizeof(*pv));
+        const char *uuid = string_of(node, "id");
+        uint64_t extents;
+
+        if (!pv) {
+            return -ENOMEM;
+        }
+        if (!uuid || number_of(node, "pe_count", &extents) < 0) {
+            return -EBADMSG;
+        }
+        p->extents += extents;
+        pv->is_missing = has_flag(node, "flags", "MISSING") ||
+                         has_flag(node, "status", "MISSING");
+        if (pv->is_missing) {
+            p->group->missing++;
+        } else if (is_read && !is_read(uuid, opaque)) {
+            p->group->unread++;
+        }
+        if (!dm_hash_insert(p->pvs, node->key, pv)) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* ---- logical volumes --------------------------------------------------------- */
+
+/*
+ * What a segment takes of devices.  Of its areas,
+ *     stripes = [ "pv0", 0, "pv1", 512 ]    an equal part of the extents each
+ *     mirrors = [ "pv0", 0, "pv1", 512 ]    all of the extents each (pvmove)
+ * those on LVs are not its own.  A name is a device's before it is an LV's,
+ * since LVM takes it so.
+ */
+static void take_areas(struct parsing *p, struct lv_node *lv,
+                       const struct dm_config_node *segment,
+                       const char *key, uint64_t extents)
+{
+    const struct dm_config_value *value;
+
+    for (value = value_of(segment, key); value; value = value->next) {
+        struct pv_node *pv;
+
+        if (value->type != DM_CFG_STRING ||
+            !(pv = dm_hash_lookup(p->pvs, value->v.str))) {
+            continue;
+        }
+        lv->own_extents += extents;
+        if (pv->is_missing) {
+            lv->lv->is_partial = true;
+        }
+    }
+}
+
+static const char *segtype_of(struct parsing *p,
+                              const struct dm_config_node *segment,
+                              uint64_t stripes)
+{
+    const char *type = string_of(segment, "type");
+
+    if (!type) {
+        return NULL;
+    }
+    if (strcmp(type, "striped") == 0 && stripes <= 1) {
+        return "linear";
+    }
+    /* "raid5+RESHAPE": flags that are not for old versions to ignore */
+    return strchr(type, '+') ? dm_pool_strndup(p->pool, type, strcspn(type, "+"))
+                             : type;
+}
+
+static int read_segment(struct parsing *p, struct lv_node *node,
+                        const struct dm_config_node *segment, bool is_first)
+{
+    struct quota_metadata_lv *lv = node->lv;
+    uint64_t extents, bytes, stripes = number_or_zero(segment, "stripe_count");
+    uint64_t devices = number_or_zero(segment, "device_count");
+
+    if (number_of(segment, "extent_count", &extents) < 0 ||
+        extents_to_bytes(p, extents, &bytes) < 0 ||
+        __builtin_add_overflow(lv->size_bytes, bytes, &lv->size_bytes)) {
+        return -EBADMSG;
+    }
+    take_areas(p, node, segment, "stripes", extents / (stripes ? stripes : 1));
+    take_areas(p, node, segment, "mirrors", extents);
+    if (!is_first) {
+        return 0;
+    }
+    lv->segtype = segtype_of(p, segment, stripes);
+    if (!lv->segtype) {
+        return -EBADMSG;
+    }
+    lv->stripes = stripes ? stripes : devices ? devices : 1;
+    lv->stripe_bytes = number_or_zero(segment, "stripe_size") * SECTOR_BYTES;
+    lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
+    lv->thin_pool = string_of(segment, "thin_pool");
+    lv->external_origin = string_of(segment, "external_origin");
+    lv->origin = lv->thin_pool ? string_of(segment, "origin") : NULL;
+    lv->is_merging = value_of(segment, "merge") != NULL;
+    return 0;
+}
+
+static int read_lv(struct parsing *p, const struct dm_config_node *config,
+                   struct quota_metadata_lv *lv)
+{
+    struct lv_node *node = dm_pool_zalloc(p->pool, sizeof(*node));
+    const struct dm_config_node *segment;
+    bool is_first = true;
+    int ret;
+
+    if (!node) {
+        return -ENOMEM;
+    }
+    node->lv = lv;
+    node->config = config;
+    lv->name = config->key;
+    lv->uuid = string_of(config, "id");
+    lv->tags = tags_of(p->pool, config);
+    lv->is_visible = has_flag(config, "status", "VISIBLE");
+    lv->is_writable = has_flag(config, "status", "WRITE") ||
+                      has_flag(config, "flags", "WRITE_LOCKED");
+    if (!lv->tags || !dm_hash_insert(p->lvs, lv->name, node)) {
+        return -ENOMEM;
+    }
+    for (segment = config->child; segment; segment = segment->sib) {
+        if (!segment->child || strncmp(segment->key, "segment", 7) != 0) {
+            continue;
+        }
+        ret = read_segment(p, node, segment, is_first);
+        if (ret < 0) {
+            return ret;
+        }
+        is_first = false;
+    }
+    if (!lv->uuid || is_first) {
+        return -EBADMSG;
+    }
+    p->extents_taken += node->own_extents;
+    return 0;
+}
+
+/* What lies below an LV.  Thin volumes and snapshots lie beside their origin,
+ * thin ones in a pool that is charged for itself, and a thin pool's metadata is
+ * told apart from its data. */
+static const char *const below[] = {
+    "stripes", "mirrors", "raids", "raid0_lvs", "mirror_log", "pool",
+    "cache_pool", "data", "metadata", "origin",
+};
+
+static bool lies_below(const struct quota_metadata_lv *lv, const char *key)
+{
+    if (strcmp(key, "origin") == 0) {
+        return !lv->thin_pool && strcmp(lv->segtype, "snapshot") != 0;
+    }
+    return strcmp(key, "metadata") != 0 || strcmp(lv->segtype, "thin-pool") != 0;
+}
+
+static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
+                            unsigned depth, bool *is_partial)
+{
+    const struct dm_config_node *segment;
+    const struct dm_config_value *value;
+    uint64_t extents = node->own_extents;
+    size_t i;
+
+    *is_partial |= node->lv->is_partial;
+    if (depth == DEPTH_MAX) {
+        return extents;
+    }
+    for (segment = node->config->child; segment; segment = segment->sib) {
+        for (i = 0; segment->child && i < sizeof(below) / sizeof(*below); i++) {
+            value = lies_below(node->lv, below[i])
+                ? value_of(segment, below[i]) : NULL;
+            for (; value; value = value->next) {
+                struct lv_node *sub;
+
+                if (value->type == DM_CFG_STRING &&
+                    !dm_hash_lookup(p->pvs, value->v.str) &&
+                    (sub = dm_hash_lookup(p->lvs, value->v.str))) {
+                    extents += sum_extents(p, sub, depth + 1, is_partial);
+                }
+            }
+        }
+    }
+    return extents;
+}
+
+/*
+ * A snapshot that is not thin is told by an LV of its own,
+ *     snapshot0 { segment1 { type = "snapshot"
+ *                            origin = "acme.logs" cow_store = "acme.before" } }
+ * which takes no extents.  It is the one marked as visible, though users see
+ * the other, with the copies.
+ */
+static void join_snapshot(struct parsing *p, const struct dm_config_node *config)
+{
+    const struct dm_config_node *segment = section(config, "segment1");
+    const char *cow, *origin;
+    struct lv_node *node, *join;
+    bool is_merging = false;
+
+    if (!segment || !(origin = string_of(segment, "origin"))) {
+        return;
+    }
+    cow = string_of(segment, "cow_store");
+    if (!cow) {
+        cow = string_of(segment, "merging_store");
+        is_merging = true;
+    }
+    if (!cow || !(node = dm_hash_lookup(p->lvs, cow))) {
+        return;
+    }
+    join = dm_hash_lookup(p->lvs, config->key);
+    join->lv->is_visible = false;
+    node->lv->is_visible = true;
+    node->lv->segtype = "snapshot";
+    node->lv->origin = origin;
+    node->lv->is_merging = is_merging;
+    node->lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
+}
+
+static int finish_lv(struct parsing *p, struct lv_node *node)
+{
+    const struct dm_config_node *segment = section(node->config, "segment1");
+    const char *metadata = segment ? string_of(segment, "metadata") : NULL;
+    struct lv_node *sub = metadata ? dm_hash_lookup(p->lvs, metadata) : NULL;
+    struct quota_metadata_lv *lv = node->lv;
+    bool is_partial = false;
+    uint64_t extents = sum_extents(p, node, 0, &is_partial);
+
+    lv->is_partial = is_partial;
+    if (sub && strcmp(lv->segtype, "thin-pool") == 0) {
+        lv->metadata_bytes = sub->lv->size_bytes;
+    }
+    return extents_to_bytes(p, extents, &lv->physical_bytes);
+}
+
+static int read_lvs(struct parsing *p, const struct dm_config_node *vg)
+{
+    const struct dm_config_node *lvs = section(vg, "logical_volumes");
+    struct quota_metadata_group *group = p->group;
+    const struct dm_config_node *node;
+    size_t i, n = 0;
+    int ret;
+
+    for (node = lvs ? lvs->child : NULL; node; node = node->sib) {
+        n++;
+    }
+    group->lvs = dm_pool_zalloc(p->pool, (n + 1) * sizeof(*group->lvs));
+    if (!group->lvs) {
+        return -ENOMEM;
+    }
+    for (node = lvs ? lvs->child : NULL; node; node = node->sib) {
+        ret = read_lv(p, node, &group->lvs[group->nlvs++]);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    for (node = lvs ? lvs->child : NULL; node; node = node->sib) {
+        join_snapshot(p, node);
+    }
+    for (i = 0; i < group->nlvs; i++) {
+        ret = finish_lv(p, dm_hash_lookup(p->lvs, group->lvs[i].name));
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    return 0;
+}
+
+/* ---- the group --------------------------------------------------------------- */
+
+static int read_vg(struct parsing *p, const struct dm_config_node *vg,
+                   text_device_check *is_read, void *opaque)
+{
+    struct quota_metadata_group *group = p->group;
+    uint64_t sectors;
+    int ret;
+
+    group->name = vg->key;
+    group->uuid = string_of(vg, "id");
+    group->tags = tags_of(p->pool, vg);
+    group->is_exported = has_flag(vg, "status", "EXPORTED");
+    group->is_shared = string_of(vg, "lock_type") != NULL;
+    if (!group->tags) {
+        return -ENOMEM;
+    }
+    if (!group->uuid ||
+        number_of(vg, "seqno", &group->seqno) < 0 ||
+        number_of(vg, "extent_size", &sectors) < 0 || sectors == 0 ||
+        __builtin_mul_overflow(sectors, SECTOR_BYTES, &group->extent_bytes)) {
+        return -EBADMSG;
+    }
+    ret = read_pvs(p, vg, is_read, opaque);
+    if (ret == 0) {
+        ret = read_lvs(p, vg);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    if (p->extents_taken > p->extents ||
+        extents_to_bytes(p, p->extents, &group->size_bytes) < 0) {
+        return -EBADMSG;
+    }
+    return extents_to_bytes(p, p->extents - p->extents_taken,
+                            &group->free_bytes);
+}
+
+int text_parse(const char *text, const char *name, text_device_check *is_read,
+               void *opaque, struct quota_metadata_group **result)
+{
+    struct group_memory *memory = NULL;
+    struct dm_config_tree *tree = dm_config_from_string(text);
+    struct dm_pool *pool = dm_pool_create("quota-metadata", 64 * 1024);
+    struct parsing p = { .pool = pool };
+    const struct dm_config_node *vg = tree ? tree->root : NULL;
+    int ret = -ENOMEM;
+
+    *result = NULL;
+    if (!pool) {
+        goto out;
+    }
+    if (!tree) {
+        ret = -EBADMSG;
+        goto out;
+    }
+    while (vg && !vg->child) {  /* contents, version, creation_time, ... */
+        vg = vg->sib;
+    }
+    if (!vg || strcmp(vg->key, name) != 0) {
+        ret = vg ? -ENOENT : -EBADMSG;
+        goto out;
+    }
+    memory = dm_pool_zalloc(pool, sizeof(*memory));
+    p.pvs = dm_hash_create(64);
+    p.lvs = dm_hash_create(1024);
+    if (!memory || !p.pvs || !p.lvs) {
+        goto out;
+    }
+    p.group = &memory->group;
+    ret = read_vg(&p, vg, is_read, opaque);
+    if (ret == 0) {
+        memory->pool = pool;
+        memory->tree = tree;
+        memory->lvs = p.lvs;
+        *result = &memory->group;
+    }
+ out:
+    if (p.pvs) {
+        dm_hash_destroy(p.pvs);
+    }
+    if (!*result) {
+        if (p.lvs) {
+            dm_hash_destroy(p.lvs);
+        }
+        if (tree) {
+            dm_config_destroy(tree);
+        }
+        if (pool) {
+            dm_pool_destroy(pool);
+        }
+    }
+    return ret;
+}
+
+int quota_metadata_parse(const char *text, const char *group,
+                         struct quota_metadata_group **result)
+{
+    return text_parse(text, group, NULL, NULL, result);
+}
+
+void quota_metadata_group_free(struct quota_metadata_group *group)
+{
+    struct group_memory *memory = (struct group_memory *)group;
+
+    if (!memory) {
+        return;
+    }
+    dm_hash_destroy(memory->lvs);
+    dm_config_destroy(memory->tree);
+    dm_pool_destroy(memory->pool);
+}
+
+const struct quota_metadata_lv *
+quota_metadata_find(const struct quota_metadata_group *group, const char *name)
+{
+    const struct group_memory *memory = (const struct group_memory *)group;
+    struct lv_node *node = dm_hash_lookup(memory->lvs, name);
+
+    return node ? node->lv : NULL;
+}
