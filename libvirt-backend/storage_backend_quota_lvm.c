@@ -64,6 +64,7 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
                                    bool on)
 {
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
+    virStorageBackendQuotaLVMLV *thinPool = tenant->report.thinPool;
     g_autofree char *errors = NULL;
     bool thinInUse = false;
     size_t nlvs = 0;
@@ -74,11 +75,13 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
 
     for (i = 0; i < tenant->report.nlvs; i++) {
         virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
+        bool inUse;
 
-        if (lv == tenant->report.thinPool || lv->active == on)
+        if (lv == thinPool ||
+            virStorageBackendQuotaLVMIsActive(tenant->group, lv->name, &inUse) == on)
             continue;
 
-        if (!on && lv->open) {
+        if (!on && inUse) {
             VIR_WARN("LV %s/%s is in use and stays active",
                      tenant->group, lv->name);
             if (STREQ(lv->segtype, "thin"))
@@ -91,10 +94,9 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
     }
 
     /* Last: deactivating it is refused while a volume in it is active */
-    if (tenant->report.thinPool &&
-        tenant->report.thinPool->active != on && !thinInUse) {
-        virCommandAddArgFormat(cmd, "%s/%s", tenant->group,
-                               tenant->report.thinPool->name);
+    if (thinPool && !thinInUse &&
+        virStorageBackendQuotaLVMIsActive(tenant->group, thinPool->name, NULL) != on) {
+        virCommandAddArgFormat(cmd, "%s/%s", tenant->group, thinPool->name);
         nlvs++;
     }
 

@@ -124,34 +124,34 @@ virStorageBackendQuotaLVMPrepareDevice(virStorageBackendQuotaLVMTenant *tenant,
 static int
 virStorageBackendQuotaLVMBuildGroup(virStorageBackendQuotaLVMTenant *tenant,
                                     virStoragePoolDef *def,
-                                    virStorageBackendQuotaLVMGroup *info,
                                     bool overwrite)
 {
     const char *group = tenant->group;
     virStorageBackendQuotaLVMDevice *pvs = NULL;
     size_t npvs = 0;
     g_autoptr(virCommand) cmd = NULL;
+    bool exists = false;
     size_t nadded = 0;
     size_t i;
     size_t j;
     int ret = -1;
 
-    if (virStorageBackendQuotaLVMReadGroup(group, info) < 0)
-        return -1;
-
-    if (def->source.ndevice == 0) {
-        if (info->exists)
-            return 0;
-        virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("volume group '%1$s' does not exist and pool '%2$s' names no device to make it on: add <device path='...'/> to <source>, or make the group with vgcreate"),
-                       group, def->name);
-        return -1;
-    }
-
     if (virStorageBackendQuotaLVMReadDevices(&pvs, &npvs) < 0)
         goto cleanup;
 
-    cmd = virStorageBackendQuotaLVMCommand(info->exists ? "vgextend" : VGCREATE);
+    for (i = 0; i < npvs; i++) {
+        if (STREQ_NULLABLE(pvs[i].group, group))
+            exists = true;
+    }
+
+    if (!exists && def->source.ndevice == 0) {
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("volume group '%1$s' does not exist and pool '%2$s' names no device to make it on: add <device path='...'/> to <source>, or make the group with vgcreate"),
+                       group, def->name);
+        goto cleanup;
+    }
+
+    cmd = virStorageBackendQuotaLVMCommand(exists ? "vgextend" : VGCREATE);
     virCommandAddArgList(cmd, "--yes", "--metadatasize", METADATA_AREA_SIZE,
                          group, NULL);
 
@@ -176,11 +176,9 @@ virStorageBackendQuotaLVMBuildGroup(virStorageBackendQuotaLVMTenant *tenant,
     }
 
     /* vgcreate and vgextend make devices into physical volumes by themselves */
-    if (nadded > 0) {
-        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0 ||
-            virStorageBackendQuotaLVMReadGroup(group, info) < 0)
-            goto cleanup;
-    }
+    if (nadded > 0 &&
+        virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
+        goto cleanup;
 
     ret = 0;
 
@@ -273,10 +271,10 @@ virStorageBackendQuotaLVMAddLimitTags(virCommand *cmd,
 
 static int
 virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
-                                       virStoragePoolDef *def,
-                                       const virStorageBackendQuotaLVMGroup *info)
+                                       virStoragePoolDef *def)
 {
     const struct quota_limits *limits = virStorageBackendQuotaLVMGetLimits(def);
+    unsigned long long freeSize = tenant->report.state.group_free_bytes;
     virStorageBackendQuotaLVMThinSizes sizes;
     g_autoptr(virCommand) cmd = NULL;
     char name[QUOTA_LV_MAX_BYTES + 1];
@@ -290,15 +288,15 @@ virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
         return -1;
     }
 
-    if (virStorageBackendQuotaLVMGetThinSizes(limits, info->extentSize, &sizes) < 0)
+    if (virStorageBackendQuotaLVMGetThinSizes(limits, tenant->report.extentSize, &sizes) < 0)
         return -1;
 
     /* LVM keeps a spare as large as the largest metadata of the group */
-    if (sizes.data + 2 * sizes.metadata > info->freeSize) {
+    if (sizes.data + 2 * sizes.metadata > freeSize) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("volume group '%1$s' is full: it has %2$s free, the thin pool of tenant '%3$s' begins with %4$s: extend the group with vgextend"),
                        tenant->group,
-                       quota_size_format(info->freeSize, room),
+                       quota_size_format(freeSize, room),
                        tenant->name,
                        quota_size_format(sizes.data + 2 * sizes.metadata, needed));
         return -1;
@@ -343,7 +341,6 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virStorageBackendQuotaLVMGroup info;
 
     virCheckFlags(VIR_STORAGE_POOL_BUILD_OVERWRITE |
                   VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, -1);
@@ -352,7 +349,7 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
                             VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, -1);
 
     if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
-        virStorageBackendQuotaLVMBuildGroup(tenant, def, &info,
+        virStorageBackendQuotaLVMBuildGroup(tenant, def,
                                             flags & VIR_STORAGE_POOL_BUILD_OVERWRITE) < 0 ||
         virStorageBackendQuotaLVMTenantRead(tenant) < 0)
         return -1;
@@ -365,7 +362,7 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
             return -1;
         }
     } else {
-        if (virStorageBackendQuotaLVMBuildThinPool(tenant, def, &info) < 0 ||
+        if (virStorageBackendQuotaLVMBuildThinPool(tenant, def) < 0 ||
             virStorageBackendQuotaLVMTenantRead(tenant) < 0)
             return -1;
     }

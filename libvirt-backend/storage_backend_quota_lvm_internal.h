@@ -11,10 +11,10 @@
 #pragma once
 
 #include "quota-ledger.h"
+#include "quota-metadata.h"
 #include "storage_backend.h"
 #include "storage_conf.h"
 #include "vircommand.h"
-#include "virjson.h"
 
 #define VIR_STORAGE_POOL_QUOTA_LVM_URI \
     "http://libvirt.org/schemas/storagepool/quota-lvm/1.0"
@@ -44,13 +44,6 @@ virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def);
 
 /* storage_backend_quota_lvm_lvm.c: asking LVM */
 
-typedef struct _virStorageBackendQuotaLVMGroup virStorageBackendQuotaLVMGroup;
-struct _virStorageBackendQuotaLVMGroup {
-    bool exists;
-    unsigned long long extentSize;
-    unsigned long long freeSize;
-};
-
 typedef struct _virStorageBackendQuotaLVMDevice virStorageBackendQuotaLVMDevice;
 struct _virStorageBackendQuotaLVMDevice {
     char *path;
@@ -61,33 +54,6 @@ struct _virStorageBackendQuotaLVMDevice {
 
 virCommand *
 virStorageBackendQuotaLVMCommand(const char *program);
-
-virCommand *
-virStorageBackendQuotaLVMReportCommand(const char *program,
-                                       const char *fields);
-
-int
-virStorageBackendQuotaLVMRunReport(virCommand *cmd,
-                                   const char *group,
-                                   char **output);
-
-virJSONValue *
-virStorageBackendQuotaLVMReportRows(virJSONValue *json,
-                                    const char *kind);
-
-int
-virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
-                                   const char *field,
-                                   unsigned long long *value);
-
-int
-virStorageBackendQuotaLVMGetString(virJSONValue *row,
-                                   const char *field,
-                                   char **value);
-
-int
-virStorageBackendQuotaLVMReadGroup(const char *group,
-                                   virStorageBackendQuotaLVMGroup *info);
 
 int
 virStorageBackendQuotaLVMReadDevices(virStorageBackendQuotaLVMDevice **devices,
@@ -100,6 +66,11 @@ virStorageBackendQuotaLVMFreeDevices(virStorageBackendQuotaLVMDevice *devices,
 char *
 virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec,
                                          unsigned int flags);
+
+/* storage_backend_quota_lvm_group.c: what LVM knows of a volume group */
+
+const struct quota_metadata_group *
+virStorageBackendQuotaLVMGroupRead(const char *group);
 
 /* storage_backend_quota_lvm_report.c: what LVM says of a tenant */
 
@@ -114,13 +85,11 @@ struct _virStorageBackendQuotaLVMLV {
     unsigned long long size;
     unsigned long long chunkSize;
     unsigned long long metadataSize;
-    bool active;
-    bool open;
 };
 
 typedef struct _virStorageBackendQuotaLVMReport virStorageBackendQuotaLVMReport;
 struct _virStorageBackendQuotaLVMReport {
-    virStorageBackendQuotaLVMGroup group;
+    unsigned long long extentSize;
     virStorageBackendQuotaLVMLV *lvs;
     size_t nlvs;
     virStorageBackendQuotaLVMLV *thinPool;  /* points into lvs, may be NULL */
@@ -128,10 +97,10 @@ struct _virStorageBackendQuotaLVMReport {
     char *definition;                       /* digest last applied, may be NULL */
 };
 
-int
-virStorageBackendQuotaLVMParseReport(const char *json,
-                                     const char *tenant,
-                                     virStorageBackendQuotaLVMReport *report);
+void
+virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
+                                    const char *tenant,
+                                    virStorageBackendQuotaLVMReport *report);
 
 int
 virStorageBackendQuotaLVMReadReport(const char *group,
@@ -146,6 +115,11 @@ virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
                                     const char *volume);
 
 /* storage_backend_quota_lvm_status.c: what device-mapper says */
+
+bool
+virStorageBackendQuotaLVMIsActive(const char *group,
+                                  const char *lv,
+                                  bool *inUse);
 
 int
 virStorageBackendQuotaLVMGetPoolUsed(const char *group,

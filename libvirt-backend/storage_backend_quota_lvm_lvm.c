@@ -47,7 +47,7 @@ virStorageBackendQuotaLVMCommand(const char *program)
 }
 
 
-virCommand *
+static virCommand *
 virStorageBackendQuotaLVMReportCommand(const char *program,
                                        const char *fields)
 {
@@ -103,11 +103,8 @@ virStorageBackendQuotaLVMGetErrors(const char *output,
 }
 
 
-/* Runs a report; @group is the only one that it is about, or NULL.  A group
- * that does not exist is an error like any other, but says what to do. */
-int
+static int
 virStorageBackendQuotaLVMRunReport(virCommand *cmd,
-                                   const char *group,
                                    char **output)
 {
     g_autofree char *stderrbuf = NULL;
@@ -124,31 +121,14 @@ virStorageBackendQuotaLVMRunReport(virCommand *cmd,
         return 0;
 
     errors = virStorageBackendQuotaLVMGetErrors(*output, stderrbuf);
-
-    if (group) {
-        g_autofree char *missing = NULL;
-
-        missing = g_strdup_printf("Volume group \"%s\" not found", group);
-        if (strstr(errors, missing)) {
-            virReportError(VIR_ERR_OPERATION_FAILED,
-                           _("volume group '%1$s' does not exist: make it with vgcreate, or name its devices in <source> and run pool-build"),
-                           group);
-        } else {
-            virReportError(VIR_ERR_OPERATION_FAILED,
-                           _("cannot read volume group '%1$s': %2$s"),
-                           group, errors);
-        }
-    } else {
-        virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("cannot read what LVM knows: %1$s"), errors);
-    }
-
+    virReportError(VIR_ERR_OPERATION_FAILED,
+                   _("cannot read what LVM knows: %1$s"), errors);
     return -1;
 }
 
 
 /* The rows of a report are in { "report": [ { "lv": [ {...}, ... ] } ] } */
-virJSONValue *
+static virJSONValue *
 virStorageBackendQuotaLVMReportRows(virJSONValue *json,
                                     const char *kind)
 {
@@ -170,7 +150,7 @@ virStorageBackendQuotaLVMReportRows(virJSONValue *json,
 
 
 /* LVM writes all values as strings; an empty one stands for "not applicable" */
-int
+static int
 virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
                                    const char *field,
                                    unsigned long long *value)
@@ -193,7 +173,7 @@ virStorageBackendQuotaLVMGetNumber(virJSONValue *row,
 }
 
 
-int
+static int
 virStorageBackendQuotaLVMGetString(virJSONValue *row,
                                    const char *field,
                                    char **value)
@@ -207,54 +187,6 @@ virStorageBackendQuotaLVMGetString(virJSONValue *row,
     }
 
     *value = g_strdup(text);
-    return 0;
-}
-
-
-/**
- * virStorageBackendQuotaLVMReadGroup:
- * @group: volume group
- * @info: filled in
- *
- * Unlike a report of a tenant, this succeeds for a group that does not exist.
- */
-int
-virStorageBackendQuotaLVMReadGroup(const char *group,
-                                   virStorageBackendQuotaLVMGroup *info)
-{
-    /*
-     * # vgs --reportformat json --units b --nosuffix
-     *       --options vg_name,vg_extent_size,vg_free --select 'vg_name="vg0"'
-     * { "report": [ { "vg": [
-     *   {"vg_name":"vg0", "vg_extent_size":"4194304", "vg_free":"10733223936"}
-     * ] } ] }
-     */
-    g_autoptr(virCommand) cmd = NULL;
-    g_autoptr(virJSONValue) json = NULL;
-    g_autofree char *output = NULL;
-    virJSONValue *rows;
-    virJSONValue *row;
-
-    memset(info, 0, sizeof(*info));
-
-    cmd = virStorageBackendQuotaLVMReportCommand(VGS, "vg_name,vg_extent_size,vg_free");
-    virCommandAddArg(cmd, "--select");
-    virCommandAddArgFormat(cmd, "vg_name=\"%s\"", group);
-
-    if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
-        !(json = virJSONValueFromString(output)) ||
-        !(rows = virStorageBackendQuotaLVMReportRows(json, "vg")))
-        return -1;
-
-    if (virJSONValueArraySize(rows) == 0)
-        return 0;
-
-    row = virJSONValueArrayGet(rows, 0);
-    if (virStorageBackendQuotaLVMGetNumber(row, "vg_extent_size", &info->extentSize) < 0 ||
-        virStorageBackendQuotaLVMGetNumber(row, "vg_free", &info->freeSize) < 0)
-        return -1;
-
-    info->exists = true;
     return 0;
 }
 
@@ -286,7 +218,7 @@ virStorageBackendQuotaLVMReadDevices(virStorageBackendQuotaLVMDevice **devices,
 
     cmd = virStorageBackendQuotaLVMReportCommand(PVS, "pv_name,vg_name,lv_count,pv_count");
 
-    if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
+    if (virStorageBackendQuotaLVMRunReport(cmd, &output) < 0 ||
         !(json = virJSONValueFromString(output)) ||
         !(rows = virStorageBackendQuotaLVMReportRows(json, "pv")))
         return -1;
@@ -353,7 +285,7 @@ virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec G_GNUC_UNUSED,
                          "segtype=thin-pool && lv_name=~\"\\." QUOTA_THIN_POOL_VOLUME "$\"",
                          NULL);
 
-    if (virStorageBackendQuotaLVMRunReport(cmd, NULL, &output) < 0 ||
+    if (virStorageBackendQuotaLVMRunReport(cmd, &output) < 0 ||
         !(json = virJSONValueFromString(output)) ||
         !(rows = virStorageBackendQuotaLVMReportRows(json, "lv")))
         return NULL;

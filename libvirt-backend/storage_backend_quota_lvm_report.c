@@ -2,9 +2,9 @@
 /*
  * storage_backend_quota_lvm_report.c: what LVM says of a tenant
  *
- * One lvs, selected by the tenant's tag, so that the LVs of others are never
- * even read.  No LV is opened, and none that vanished is missed.  What is
- * charged is for quota_state_charge() to decide.
+ * Only LVs with the tenant's tag are taken from what is known of the group, so
+ * that those of others are never even looked at.  What is charged is for
+ * quota_state_charge() to decide.
  */
 
 #include <config.h>
@@ -12,7 +12,6 @@
 #include "storage_backend_quota_lvm_internal.h"
 #include "viralloc.h"
 #include "virerror.h"
-#include "virjson.h"
 #include "virlog.h"
 #include "virstring.h"
 
@@ -45,32 +44,34 @@ virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report)
 }
 
 
-static int
-virStorageBackendQuotaLVMParseLV(virJSONValue *row,
-                                 const char *tenant,
-                                 virStorageBackendQuotaLVMLV *lv)
+static bool
+virStorageBackendQuotaLVMHasTag(const char *tags,
+                                const char *tag)
 {
-    g_autofree char *attr = NULL;
+    size_t len = strlen(tag);
 
-    if (virStorageBackendQuotaLVMGetString(row, "lv_name", &lv->name) < 0 ||
-        virStorageBackendQuotaLVMGetString(row, "lv_uuid", &lv->uuid) < 0 ||
-        virStorageBackendQuotaLVMGetString(row, "segtype", &lv->segtype) < 0 ||
-        virStorageBackendQuotaLVMGetString(row, "lv_tags", &lv->tags) < 0 ||
-        virStorageBackendQuotaLVMGetString(row, "lv_attr", &attr) < 0 ||
-        virStorageBackendQuotaLVMGetNumber(row, "lv_size", &lv->size) < 0 ||
-        virStorageBackendQuotaLVMGetNumber(row, "chunk_size", &lv->chunkSize) < 0 ||
-        virStorageBackendQuotaLVMGetNumber(row, "lv_metadata_size", &lv->metadataSize) < 0)
-        return -1;
-
-    lv->volume = quota_name_parse_lv(tenant, lv->name);
-
-    /* lvs(8), "lv_attr": the fifth is the state, the sixth whether it is open */
-    if (strlen(attr) >= 6) {
-        lv->active = attr[4] == 'a';
-        lv->open = attr[5] == 'o';
+    for (; *tags; tags += strcspn(tags, ","), tags += *tags == ',') {
+        if (STREQLEN(tags, tag, len) && (tags[len] == ',' || tags[len] == '\0'))
+            return true;
     }
 
-    return 0;
+    return false;
+}
+
+
+static void
+virStorageBackendQuotaLVMCopyLV(virStorageBackendQuotaLVMLV *lv,
+                                const struct quota_metadata_lv *from,
+                                const char *tenant)
+{
+    lv->name = g_strdup(from->name);
+    lv->volume = quota_name_parse_lv(tenant, lv->name);
+    lv->uuid = g_strdup(from->uuid);
+    lv->segtype = g_strdup(from->segtype);
+    lv->tags = g_strdup(from->tags);
+    lv->size = from->size_bytes;
+    lv->chunkSize = from->chunk_bytes;
+    lv->metadataSize = from->metadata_bytes;
 }
 
 
@@ -121,104 +122,61 @@ virStorageBackendQuotaLVMFindThinPool(virStorageBackendQuotaLVMReport *report)
 
 
 /**
- * virStorageBackendQuotaLVMParseReport:
- * @json: what lvs printed
- * @tenant: whose LVs it was asked for
- * @report: filled in; to be cleared by the caller even after an error
- *
- * Parses the output of
- *
- *   # lvs --reportformat json --units b --nosuffix
- *         --select 'lv_tags={"quota-lvm:tenant=acme"}' --options ... vg0
- *   { "report": [ { "lv": [
- *     {"vg_extent_size":"4194304", "vg_free":"8573157376",
- *      "lv_name":"acme._thin", "lv_uuid":"m0Lr4e-…", "lv_size":"1073741824",
- *      "lv_attr":"twi-aotz--", "lv_metadata_size":"12582912",
- *      "lv_tags":"quota-lvm:limit=10737418240,quota-lvm:tenant=acme",
- *      "segtype":"thin-pool", "chunk_size":"65536"},
- *     {"vg_extent_size":"4194304", "vg_free":"8573157376",
- *      "lv_name":"acme.root", "lv_uuid":"4Tq2Vd-…", "lv_size":"2147483648",
- *      "lv_attr":"Vwi-a-tz--", "lv_metadata_size":"",
- *      "lv_tags":"quota-lvm:tenant=acme",
- *      "segtype":"thin", "chunk_size":"0"}
- *   ] } ] }
- *
- * An LV that was extended has a row for each of its segments.
+ * virStorageBackendQuotaLVMFillReport:
+ * @group: what LVM knows of the group
+ * @tenant: whose LVs are looked for
+ * @report: empty, is filled in; to be cleared by the caller
  */
-int
-virStorageBackendQuotaLVMParseReport(const char *json,
-                                     const char *tenant,
-                                     virStorageBackendQuotaLVMReport *report)
+void
+virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
+                                    const char *tenant,
+                                    virStorageBackendQuotaLVMReport *report)
 {
-    g_autoptr(virJSONValue) root = virJSONValueFromString(json);
-    virJSONValue *rows;
+    g_autofree char *tag = g_strdup_printf("%s%s", QUOTA_TAG_TENANT, tenant);
+    size_t nlvs = 0;
     size_t i;
 
-    if (!(rows = virStorageBackendQuotaLVMReportRows(root, "lv")))
-        return -1;
-
-    report->lvs = g_new0(virStorageBackendQuotaLVMLV, virJSONValueArraySize(rows));
-
-    for (i = 0; i < virJSONValueArraySize(rows); i++) {
-        virJSONValue *row = virJSONValueArrayGet(rows, i);
-        virStorageBackendQuotaLVMLV *lv = &report->lvs[report->nlvs++];
-
-        if (virStorageBackendQuotaLVMGetNumber(row, "vg_extent_size",
-                                               &report->group.extentSize) < 0 ||
-            virStorageBackendQuotaLVMGetNumber(row, "vg_free",
-                                               &report->group.freeSize) < 0 ||
-            virStorageBackendQuotaLVMParseLV(row, tenant, lv) < 0)
-            return -1;
-
-        report->group.exists = true;
-
-        /* lvs keeps the segments of an LV together */
-        if (report->nlvs > 1 && STREQ(lv[-1].uuid, lv->uuid)) {
-            virStorageBackendQuotaLVMClearLV(lv);
-            report->nlvs--;
-            continue;
-        }
-
-        virStorageBackendQuotaLVMChargeLV(report, lv);
+    for (i = 0; i < group->nlvs; i++) {
+        if (virStorageBackendQuotaLVMHasTag(group->lvs[i].tags, tag))
+            nlvs++;
     }
 
-    report->state.group_free_bytes = report->group.freeSize;
+    report->lvs = g_new0(virStorageBackendQuotaLVMLV, nlvs + 1);
+    for (i = 0; i < group->nlvs; i++) {
+        virStorageBackendQuotaLVMLV *lv = &report->lvs[report->nlvs];
+
+        if (!virStorageBackendQuotaLVMHasTag(group->lvs[i].tags, tag))
+            continue;
+
+        virStorageBackendQuotaLVMCopyLV(lv, &group->lvs[i], tenant);
+        virStorageBackendQuotaLVMChargeLV(report, lv);
+        report->nlvs++;
+    }
+
+    report->extentSize = group->extent_bytes;
+    report->state.group_free_bytes = group->free_bytes;
     virStorageBackendQuotaLVMFindThinPool(report);
-    return 0;
 }
 
 
 /**
  * virStorageBackendQuotaLVMReadReport:
- * @group: volume group
+ * @group: volume group, whose lock the caller holds
  * @tenant: tenant
- * @report: filled in; to be cleared by the caller even after an error
- *
- * Asks LVM for all that it knows of a tenant.  @report->group.exists stays
- * false if the group has nothing of the tenant: what is free in the group is
- * not known then.
+ * @report: empty, is filled in; to be cleared by the caller even after an error
  */
 int
 virStorageBackendQuotaLVMReadReport(const char *group,
                                     const char *tenant,
                                     virStorageBackendQuotaLVMReport *report)
 {
-    g_autoptr(virCommand) cmd = NULL;
-    g_autofree char *output = NULL;
+    const struct quota_metadata_group *metadata;
 
-    cmd = virStorageBackendQuotaLVMReportCommand(LVS,
-                                                 "vg_extent_size,vg_free,"
-                                                 "lv_name,lv_uuid,lv_size,lv_attr,"
-                                                 "lv_metadata_size,lv_tags,"
-                                                 "segtype,chunk_size");
-    virCommandAddArg(cmd, "--select");
-    virCommandAddArgFormat(cmd, "lv_tags={\"%s%s\"}", QUOTA_TAG_TENANT, tenant);
-    virCommandAddArg(cmd, group);
-
-    if (virStorageBackendQuotaLVMRunReport(cmd, group, &output) < 0)
+    if (!(metadata = virStorageBackendQuotaLVMGroupRead(group)))
         return -1;
 
-    return virStorageBackendQuotaLVMParseReport(output, tenant, report);
+    virStorageBackendQuotaLVMFillReport(metadata, tenant, report);
+    return 0;
 }
 
 
@@ -235,5 +193,3 @@ virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
 
     return NULL;
 }
-
-

@@ -76,6 +76,45 @@ virStorageBackendQuotaLVMGetStatus(const char *group,
 
 
 /**
+ * virStorageBackendQuotaLVMIsActive:
+ * @group: volume group
+ * @lv: an LV
+ * @inUse: whether anybody has it open, may be NULL
+ *
+ * Of a thin pool that has volumes, these are in use as long as one of them is
+ * active.
+ */
+bool
+virStorageBackendQuotaLVMIsActive(const char *group,
+                                  const char *lv,
+                                  bool *inUse)
+{
+    struct dm_task *task = NULL;
+    struct dm_info info = { 0 };
+    struct dm_pool *pool = NULL;
+    bool ret = false;
+    char *name;
+    VIR_LOCK_GUARD lock = virLockGuardLock(&virStorageBackendQuotaLVMStatusLock);
+
+    if ((pool = dm_pool_create("quota-lvm", 256)) &&
+        (name = dm_build_dm_name(pool, group, lv, NULL)) &&
+        (task = dm_task_create(DM_DEVICE_INFO)) &&
+        dm_task_set_name(task, name) &&
+        dm_task_run(task) &&
+        dm_task_get_info(task, &info))
+        ret = info.exists;
+
+    if (inUse)
+        *inUse = ret && info.open_count > 0;
+    if (task)
+        dm_task_destroy(task);
+    if (pool)
+        dm_pool_destroy(pool);
+    return ret;
+}
+
+
+/**
  * virStorageBackendQuotaLVMGetPoolUsed:
  * @group: volume group
  * @lv: a thin pool

@@ -117,7 +117,7 @@ virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
                                  unsigned long long capacity,
                                  unsigned long long *bytes)
 {
-    unsigned long long extent = tenant->report.group.extentSize;
+    unsigned long long extent = tenant->report.extentSize;
 
     if (capacity > LLONG_MAX - extent) {
         virReportError(VIR_ERR_OVERFLOW,
@@ -326,7 +326,10 @@ virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
         return -1;
 
     if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
-        if (lv->open) {
+        bool inUse;
+
+        if (virStorageBackendQuotaLVMIsActive(tenant->group, lv->name, &inUse) &&
+            inUse) {
             virReportError(VIR_ERR_OPERATION_INVALID,
                            _("volume '%1$s' of tenant '%2$s' is in use: stop what has %3$s open first"),
                            vol->name, tenant->name, vol->target.path);
