@@ -139,7 +139,8 @@ struct quota_state {
     uint64_t grant_bytes;       /* data size of the tenant's thin pool */
     uint64_t chunk_bytes;       /* its chunk: a multiple of 64 KiB, not always
                                    a power of two */
-    uint64_t group_free_bytes;  /* free extents of the volume group */
+    uint64_t group_free_bytes;  /* free extents of the volume group, without
+                                   those that are kept for others */
 };
 
 /*
@@ -156,25 +157,30 @@ void quota_state_read(const struct quota_ledger *ledger,
                       struct quota_state *state);
 
 /*
- * struct quota_lv: what `lvs` says of one LV that carries the tenant's tag;
- * the rules of charging are in quota_state_charge and nowhere else:
- *   segtype "thin-pool"   the grant; its tags are the limits
- *   segtype "thin"        nothing: it lives inside the grant
- *   anything else         thick: charged whole
- * The thin pool's metadata is not charged.
+ * struct quota_lv: what LVM says of one LV that carries the tenant's tag and is
+ * no part of another one.
  */
 struct quota_lv {
-    const char *name;           /* lv_name */
-    const char *segtype;        /* segtype */
-    const char *tags;           /* lv_tags: separated by commas */
-    uint64_t size_bytes;        /* lv_size */
-    uint64_t chunk_bytes;       /* chunk_size; used for a thin pool */
+    const char *name;
+    const char *segtype;        /* as lvs(8) names it */
+    const char *tags;           /* separated by commas; NULL: none */
+    uint64_t size_bytes;        /* of a thick snapshot, its own space */
+    uint64_t physical_bytes;    /* of the group, with all its parts: legs, logs,
+                                   metadata of raid; not a thin pool's */
+    uint64_t chunk_bytes;       /* used for a thin pool */
 };
 
 /*
  * quota_state_charge: add one LV of the tenant to @state, which began as
- * zeroes.  -EINVAL: a limit's tag on the thin pool cannot be read; the rest
- * is charged all the same.
+ * zeroes.  The rules of charging are here and nowhere else:
+ *   segtype "thin-pool"   the grant; its tags are the limits.  Legs beyond the
+ *                         first, if it has any, are charged as thick
+ *   segtype "thin"        nothing: it lives inside the grant, snapshots and
+ *                         clones too
+ *   anything else         thick: all that it takes, raid's legs and a thick
+ *                         snapshot's space included
+ * -EINVAL: a limit's tag on the thin pool cannot be read; the rest is charged
+ * all the same.
  */
 int quota_state_charge(struct quota_state *state, const struct quota_lv *lv);
 

@@ -27,15 +27,19 @@ const char *quota_reason_name(enum quota_reason reason)
 int quota_state_charge(struct quota_state *state, const struct quota_lv *lv)
 {
     const char *tag = lv->tags ? lv->tags : "";
+    uint64_t taken = lv->physical_bytes > lv->size_bytes ? lv->physical_bytes
+                                                         : lv->size_bytes;
     int ret = 0;
 
     if (strcmp(lv->segtype, "thin") == 0) {
         return 0;
     }
     if (strcmp(lv->segtype, "thin-pool") != 0) {
-        state->thick_bytes = quota_add_saturating(state->thick_bytes, lv->size_bytes);
+        state->thick_bytes = quota_add_saturating(state->thick_bytes, taken);
         return 0;
     }
+    state->thick_bytes = quota_add_saturating(state->thick_bytes,
+                                              taken - lv->size_bytes);
     state->grant_bytes = quota_add_saturating(state->grant_bytes, lv->size_bytes);
     state->chunk_bytes = lv->chunk_bytes;
     while (*tag) {

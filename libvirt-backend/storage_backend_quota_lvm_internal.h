@@ -83,6 +83,7 @@ struct _virStorageBackendQuotaLVMLV {
     char *segtype;
     char *tags;
     unsigned long long size;
+    unsigned long long physicalSize;    /* of the group, with all its parts */
     unsigned long long chunkSize;
     unsigned long long metadataSize;
 };

@@ -44,11 +44,16 @@ virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report)
 }
 
 
+/* Parts of an LV may have its tags, but are charged with it */
 static bool
-virStorageBackendQuotaLVMHasTag(const char *tags,
-                                const char *tag)
+virStorageBackendQuotaLVMIsTenants(const struct quota_metadata_lv *lv,
+                                   const char *tag)
 {
+    const char *tags = lv->tags;
     size_t len = strlen(tag);
+
+    if (!lv->is_visible)
+        return false;
 
     for (; *tags; tags += strcspn(tags, ","), tags += *tags == ',') {
         if (STREQLEN(tags, tag, len) && (tags[len] == ',' || tags[len] == '\0'))
@@ -70,6 +75,7 @@ virStorageBackendQuotaLVMCopyLV(virStorageBackendQuotaLVMLV *lv,
     lv->segtype = g_strdup(from->segtype);
     lv->tags = g_strdup(from->tags);
     lv->size = from->size_bytes;
+    lv->physicalSize = from->physical_bytes;
     lv->chunkSize = from->chunk_bytes;
     lv->metadataSize = from->metadata_bytes;
 }
@@ -84,6 +90,7 @@ virStorageBackendQuotaLVMChargeLV(virStorageBackendQuotaLVMReport *report,
         .segtype = lv->segtype,
         .tags = lv->tags,
         .size_bytes = lv->size,
+        .physical_bytes = lv->physicalSize,
         .chunk_bytes = lv->chunkSize,
     };
 
@@ -137,7 +144,7 @@ virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
     size_t i;
 
     for (i = 0; i < group->nlvs; i++) {
-        if (virStorageBackendQuotaLVMHasTag(group->lvs[i].tags, tag))
+        if (virStorageBackendQuotaLVMIsTenants(&group->lvs[i], tag))
             nlvs++;
     }
 
@@ -145,7 +152,7 @@ virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
     for (i = 0; i < group->nlvs; i++) {
         virStorageBackendQuotaLVMLV *lv = &report->lvs[report->nlvs];
 
-        if (!virStorageBackendQuotaLVMHasTag(group->lvs[i].tags, tag))
+        if (!virStorageBackendQuotaLVMIsTenants(&group->lvs[i], tag))
             continue;
 
         virStorageBackendQuotaLVMCopyLV(lv, &group->lvs[i], tenant);

@@ -39,7 +39,8 @@ virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
     vol->target.path = g_strdup_printf("%s/%s", def->target.path, lv->name);
 
     vol->target.capacity = lv->size;
-    vol->target.allocation = lv->size;
+    /* raid's legs and metadata too */
+    vol->target.allocation = MAX(lv->size, lv->physicalSize);
     vol->target.sparse = STREQ(lv->segtype, "thin");
     if (vol->target.sparse) {
         vol->target.allocation =

@@ -63,7 +63,13 @@ testBadPool(const void *opaque)
 
 #define STRIPES "stripe_count = 1 stripes = [\"pv0\", 0]"
 
-/* Extents of 4 MiB; four of five LVs are one tenant's */
+#define PART(name, uuid, tags, extents) \
+    name " { id = \"" uuid "\" status = [\"READ\", \"WRITE\"]" \
+    " tags = [" tags "] segment_count = 1" \
+    " segment1 { start_extent = 0 extent_count = " extents \
+    " type = \"striped\" " STRIPES " } }\n"
+
+/* Extents of 4 MiB; five of six LVs are one tenant's */
 static const char *metadata =
     "vg0 { id = \"g\" seqno = 7 status = [\"RESIZEABLE\"] extent_size = 8192\n"
     "physical_volumes { pv0 { id = \"p\" status = [\"ALLOCATABLE\"] flags = []"
@@ -77,11 +83,13 @@ static const char *metadata =
        "thin_pool = \"acme._thin\"")
     LV("acme.data", "u3", "\"quota-lvm:tenant=acme\"", "striped", "256", STRIPES)
     LV("byhand", "u4", "\"quota-lvm:tenant=acme\"", "striped", "1", STRIPES)
+    LV("acme.mirror", "u8", "\"quota-lvm:tenant=acme\"", "raid1", "2",
+       "device_count = 2 raids = [\"acme.mirror_rmeta_0\", \"acme.mirror_rimage_0\"]")
     LV("acme.other", "u5", "\"quota-lvm:tenant=acmex\"", "striped", "1", STRIPES)
-    "acme._thin_tmeta { id = \"u6\" status = [\"READ\", \"WRITE\"] segment_count = 1"
-    " segment1 { start_extent = 0 extent_count = 3 type = \"striped\" " STRIPES " } }\n"
-    "acme._thin_tdata { id = \"u7\" status = [\"READ\", \"WRITE\"] segment_count = 1"
-    " segment1 { start_extent = 0 extent_count = 256 type = \"striped\" " STRIPES " } }\n"
+    PART("acme._thin_tmeta", "u6", "", "3")
+    PART("acme._thin_tdata", "u7", "", "256")
+    PART("acme.mirror_rimage_0", "u9", "", "2")
+    PART("acme.mirror_rmeta_0", "u10", "\"quota-lvm:tenant=acme\"", "1")
     "} }\n";
 
 #define CHECK(expression) \
@@ -106,7 +114,7 @@ testReport(const void *opaque G_GNUC_UNUSED)
     virStorageBackendQuotaLVMFillReport(group, "acme", &r);
     quota_metadata_group_free(group);
 
-    CHECK(r.nlvs == 4);
+    CHECK(r.nlvs == 5);
     CHECK(r.extentSize == 4 * MIB);
     CHECK(r.thinPool && STREQ(r.thinPool->name, "acme._thin"));
     CHECK(r.thinPool && r.thinPool->metadataSize == 12 * MIB);
@@ -114,8 +122,8 @@ testReport(const void *opaque G_GNUC_UNUSED)
     CHECK(r.state.limits.limit_bytes == 10 * GIB);
     CHECK(r.state.grant_bytes == GIB);
     CHECK(r.state.chunk_bytes == 65536);
-    CHECK(r.state.thick_bytes == GIB + 4 * MIB);
-    CHECK(r.state.group_free_bytes == (2557 - 256 - 1 - 1 - 3 - 256) * 4 * MIB);
+    CHECK(r.state.thick_bytes == GIB + (1 + 2 + 1) * 4 * MIB);
+    CHECK(r.state.group_free_bytes == (2557 - 256 - 1 - 3 - 1 - 3 - 256) * 4 * MIB);
 
     CHECK((lv = virStorageBackendQuotaLVMFindVolume(&r, "root")) &&
           STREQ(lv->segtype, "thin") && lv->size == 2 * GIB);

@@ -100,16 +100,19 @@ static void test_digest_sees_every_limit(void)
     }
 }
 
+#define LV(name_, segtype_, tags_, size) \
+    .name = name_, .segtype = segtype_, .tags = tags_, .size_bytes = size
+
 static void test_charge(void)
 {
     const struct quota_lv lvs[] = {
-        { "acme._thin", "thin-pool",
-          "quota-lvm:limit=10737418240,quota-lvm:tenant=acme,mine",
-          2 * GIB, 65536 },
-        { "acme.data", "thin", "quota-lvm:tenant=acme", 50 * GIB, 0 },
-        { "acme.logs", "linear", "quota-lvm:limit=7", 3 * GIB, 0 },
-        { "acme.snap", "thin", "", GIB, 0 },
-        { "acme.db", "striped", "quota-lvm:tenant=acme", GIB, 0 },
+        { LV("acme._thin", "thin-pool",
+             "quota-lvm:limit=10737418240,quota-lvm:tenant=acme,mine",
+             2 * GIB), .chunk_bytes = 65536 },
+        { LV("acme.data", "thin", "quota-lvm:tenant=acme", 50 * GIB) },
+        { LV("acme.logs", "linear", "quota-lvm:limit=7", 3 * GIB) },
+        { LV("acme.snap", "thin", "", GIB) },
+        { LV("acme.db", "striped", "quota-lvm:tenant=acme", GIB) },
     };
     struct quota_state state = { .group_free_bytes = 100 * GIB };
     enum quota_reason reason;
@@ -136,11 +139,12 @@ static void test_charge(void)
 static void test_charge_with_bad_tags(void)
 {
     const struct quota_lv pool = {
-        "acme._thin", "thin-pool", "quota-lvm:limit=5G," LONG_64 LONG_64
-        ",quota-lvm:step=4096", GIB, 65536,
+        LV("acme._thin", "thin-pool", "quota-lvm:limit=5G," LONG_64 LONG_64
+           ",quota-lvm:step=4096", GIB), .chunk_bytes = 65536,
     };
-    const struct quota_lv untagged = { "acme._thin", "thin-pool", NULL, GIB,
-                                       65536 };
+    const struct quota_lv untagged = {
+        LV("acme._thin", "thin-pool", NULL, GIB), .chunk_bytes = 65536,
+    };
     struct quota_state state = { 0 };
 
     g_assert_cmpint(quota_state_charge(&state, &pool), ==, -EINVAL);
@@ -154,7 +158,7 @@ static void test_charge_with_bad_tags(void)
 /* Sums of what cannot be true stay at the most there is. */
 static void test_charge_saturates(void)
 {
-    const struct quota_lv huge = { "acme.x", "linear", "", UINT64_MAX - 5, 0 };
+    const struct quota_lv huge = { LV("acme.x", "linear", "", UINT64_MAX - 5) };
     struct quota_state state = { .limits.limit_bytes = INT64_MAX };
 
     g_assert_cmpint(quota_state_charge(&state, &huge), ==, 0);
