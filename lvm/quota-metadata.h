@@ -39,8 +39,9 @@ struct quota_metadata_lv {
     uint64_t metadata_bytes;    /* of a thin pool's metadata; 0: no such */
     uint64_t chunk_bytes;       /* of a thin pool or a snapshot; 0: no such */
     uint64_t stripe_bytes;      /* 0: not striped */
+    uint64_t transaction;       /* of a thin pool, or that made a thin volume */
     unsigned stripes;           /* devices side by side, or legs of a raid */
-    bool is_visible;
+    bool is_visible;            /* not a part of another one */
     bool is_writable;
     bool is_merging;            /* into its origin */
     bool is_partial;            /* lies on a device that is missing */

@@ -248,6 +248,7 @@ static int read_segment(struct parsing *p, struct lv_node *node,
     lv->stripes = stripes ? stripes : devices ? devices : 1;
     lv->stripe_bytes = number_or_zero(segment, "stripe_size") * SECTOR_BYTES;
     lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
+    lv->transaction = number_or_zero(segment, "transaction_id");
     lv->thin_pool = string_of(segment, "thin_pool");
     lv->external_origin = string_of(segment, "external_origin");
     lv->origin = lv->thin_pool ? string_of(segment, "origin") : NULL;
@@ -299,7 +300,7 @@ static int read_lv(struct parsing *p, const struct dm_config_node *config,
  * told apart from its data. */
 static const char *const below[] = {
     "stripes", "mirrors", "raids", "raid0_lvs", "mirror_log", "pool",
-    "cache_pool", "data", "metadata", "origin",
+    "cache_pool", "data", "metadata", "origin", "meta_dev",
 };
 
 static bool lies_below(const struct quota_metadata_lv *lv, const char *key)

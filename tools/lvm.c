@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lvm.c: run LVM's commands and read their JSON reports.
+ * lvm.c: read volume groups, and run LVM's commands.
  *
- * No shell is involved and no state is kept.  A command that changes LVM
- * inherits the lock of the group, so that the lock outlives a caller who is
- * killed while the command runs.
+ * No shell is involved.  A command that changes LVM inherits the lock of the
+ * group, so that the lock outlives a caller who is killed while the command
+ * runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,26 +13,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "lvm.h"
 
 /* A report takes milliseconds; one that takes this long waits for a lock or a
  * dead disk, and may be killed because it changes nothing. */
 #define LVM_REPORT_TIMEOUT_SEC 60
-
-#define LVM_FIELDS "vg_name,vg_uuid,vg_extent_size,vg_free," \
-                   "lv_name,lv_uuid,segtype,lv_size,chunk_size,lv_tags"
-
-void
-lvm_tenant_free(LvmTenant *tenant)
-{
-    if (!tenant)
-        return;
-    g_free(tenant->group);
-    g_free(tenant->tenant);
-    g_free(tenant->thin_dm_uuid);
-    g_strfreev(tenant->thin_tags);
-    g_free(tenant);
-}
 
 static gboolean
 lvm_timeout_cancel(gpointer cancellable)
@@ -266,230 +252,232 @@ lvm_error_is_short(const GError *error)
     return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
 }
 
-/* ---- reports ------------------------------------------------------------- */
+/* ---- readings ------------------------------------------------------------ */
+
+/* LvmDevice: a physical volume. */
+typedef struct {
+    char *path;
+    char *group;                /* "": in none */
+} LvmDevice;
+
+static void
+lvm_device_free(LvmDevice *device)
+{
+    g_free(device->path);
+    g_free(device->group);
+    g_free(device);
+}
 
 static const char *
-lvm_row_string(JsonObject *row, const char *key, GError **error)
+lvm_row_string(JsonNode *row, const char *key)
 {
-    JsonNode *node = json_object_get_member(row, key);
-
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) ||
-        json_node_get_value_type(node) != G_TYPE_STRING) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                    "lvs gave no field '%s'", key);
-        return NULL;
-    }
-    return json_node_get_string(node);
-}
-
-static bool
-lvm_row_number(JsonObject *row, const char *key, uint64_t *value,
-               GError **error)
-{
-    const char *text = lvm_row_string(row, key, error);
-
-    if (!text)
-        return false;
-    if (!*text) {               /* not for this kind of LV */
-        *value = 0;
-        return true;
-    }
-    if (!g_ascii_string_to_unsigned(text, 10, 0, INT64_MAX, value, NULL)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                    "lvs gave '%s' for the field '%s'", text, key);
-        return false;
-    }
-    return true;
-}
-
-/* lvm_tags_tenant: the tenant whom a list of tags names; NULL: none. */
-static char *
-lvm_tags_tenant(const char *tags)
-{
-    g_auto(GStrv) list = g_strsplit(tags, ",", -1);
-
-    for (char **tag = list; *tag; tag++) {
-        const char *tenant = quota_tag_parse_tenant(*tag);
-
-        if (tenant && quota_name_check_tenant(tenant, NULL) == 0)
-            return g_strdup(tenant);
-    }
-    return NULL;
+    return JSON_NODE_HOLDS_OBJECT(row)
+        ? json_object_get_string_member_with_default(
+              json_node_get_object(row), key, "") : "";
 }
 
 /*
- * lvm_thin_dm_uuid: device-mapper's name for a thin pool is <group>-<pool>
- * until it holds its first volume, and <group>-<pool>-tpool from then on, but
- * its UUID is the same in both lives:
- *   vg0-acme._thin       LVM-928G...wVy9eZ...QRIGIXjMEwAJ7GD-tpool
+ * lvm_devices_read: all physical volumes that LVM knows.
+ *
+ * {"report": [{"pv": [{"pv_name":"/dev/vdc", "vg_name":"vg0"},
+ *                     {"pv_name":"[unknown]", "vg_name":"vg0"}]}], "log": []}
  */
-static char *
-lvm_thin_dm_uuid(const char *group_uuid, const char *lv_uuid)
+static GPtrArray *
+lvm_devices_read(GError **error)
 {
-    g_autoptr(GString) uuid = g_string_new("LVM-");
+    const char *argv[] = { "pvs", "--reportformat", "json",
+                           "-o", "pv_name,vg_name", NULL };
+    g_autoptr(GPtrArray) devices =
+        g_ptr_array_new_with_free_func((GDestroyNotify)lvm_device_free);
+    g_autoptr(JsonNode) root = NULL;
+    g_autoptr(JsonNode) rows = NULL;
+    g_autofree char *output = lvm_report(argv, error);
 
-    for (const char *c = group_uuid; *c; c++) {
-        if (*c != '-')
-            g_string_append_c(uuid, *c);
+    if (!output)
+        return NULL;
+    root = json_from_string(output, error);
+    rows = root ? json_path_query("$.report[*].pv[*]", root, error) : NULL;
+    if (!rows) {
+        g_prefix_error(error, "cannot read what pvs printed: ");
+        return NULL;
     }
-    for (const char *c = lv_uuid; *c; c++) {
-        if (*c != '-')
-            g_string_append_c(uuid, *c);
+    for (guint i = 0; i < json_array_get_length(json_node_get_array(rows)); i++) {
+        JsonNode *row = json_array_get_element(json_node_get_array(rows), i);
+        LvmDevice *device = g_new0(LvmDevice, 1);
+
+        device->path = g_strdup(lvm_row_string(row, "pv_name"));
+        device->group = g_strdup(lvm_row_string(row, "vg_name"));
+        g_ptr_array_add(devices, device);
     }
-    g_string_append(uuid, "-tpool");
-    return g_string_free(g_steal_pointer(&uuid), FALSE);
+    return g_steal_pointer(&devices);
 }
 
-static LvmTenant *
-lvm_tenants_find(GPtrArray *tenants, const char *group, const char *tenant)
-{
-    LvmTenant *found = NULL;
+/* LvmReader: a group, and what was read of it last.  Readers stay for as long
+ * as the process runs. */
+typedef struct {
+    GMutex lock;
+    struct quota_metadata *metadata;    /* NULL: its devices are not known */
+} LvmReader;
 
-    for (guint i = 0; i < tenants->len; i++) {
-        found = g_ptr_array_index(tenants, i);
-        if (g_str_equal(found->group, group) &&
-            g_str_equal(found->tenant, tenant))
-            return found;
+static GMutex lvm_readers_lock;
+static GHashTable *lvm_readers;         /* by the group's name */
+
+static LvmReader *
+lvm_reader_get(const char *group)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lvm_readers_lock);
+    LvmReader *reader;
+
+    if (!lvm_readers)
+        lvm_readers = g_hash_table_new(g_str_hash, g_str_equal);
+    reader = g_hash_table_lookup(lvm_readers, group);
+    if (!reader) {
+        reader = g_new0(LvmReader, 1);
+        g_mutex_init(&reader->lock);
+        g_hash_table_insert(lvm_readers, g_strdup(group), reader);
     }
-    found = g_new0(LvmTenant, 1);
-    found->group = g_strdup(group);
-    found->tenant = g_strdup(tenant);
-    g_ptr_array_add(tenants, found);
-    return found;
+    return reader;
 }
 
+/* lvm_reader_find: learn the group's devices from @devices. */
 static bool
-lvm_tenants_add_row(GPtrArray *tenants, GHashTable *seen, JsonObject *row,
-                    GError **error)
+lvm_reader_find(LvmReader *reader, const char *group, const GPtrArray *devices,
+                GError **error)
 {
-    struct quota_lv lv = { 0 };
-    const char *group, *group_uuid, *lv_uuid;
-    uint64_t extent_bytes, free_bytes;
-    g_autofree char *name = NULL;
-    LvmTenant *tenant;
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
+    bool is_known = false;
 
-    if (!(group = lvm_row_string(row, "vg_name", error)) ||
-        !(group_uuid = lvm_row_string(row, "vg_uuid", error)) ||
-        !(lv_uuid = lvm_row_string(row, "lv_uuid", error)) ||
-        !(lv.name = lvm_row_string(row, "lv_name", error)) ||
-        !(lv.segtype = lvm_row_string(row, "segtype", error)) ||
-        !(lv.tags = lvm_row_string(row, "lv_tags", error)) ||
-        !lvm_row_number(row, "lv_size", &lv.size_bytes, error) ||
-        !lvm_row_number(row, "chunk_size", &lv.chunk_bytes, error) ||
-        !lvm_row_number(row, "vg_extent_size", &extent_bytes, error) ||
-        !lvm_row_number(row, "vg_free", &free_bytes, error))
-        return false;
+    for (guint i = 0; i < devices->len; i++) {
+        LvmDevice *device = g_ptr_array_index(devices, i);
 
-    if (!(name = lvm_tags_tenant(lv.tags)))
-        return true;
-
-    /* segtype and chunk_size are fields of a segment: an LV of two segments
-     * is two rows, each with the whole lv_size. */
-    if (!g_hash_table_add(seen, g_strdup(lv_uuid)))
-        return true;
-
-    tenant = lvm_tenants_find(tenants, group, name);
-    tenant->extent_bytes = extent_bytes;
-    tenant->state.group_free_bytes = free_bytes;
-    if (quota_state_charge(&tenant->state, &lv) < 0)
-        tenant->has_bad_tag = true;
-
-    if (g_str_equal(lv.segtype, "thin-pool") && !tenant->thin_dm_uuid) {
-        tenant->thin_dm_uuid = lvm_thin_dm_uuid(group_uuid, lv_uuid);
-        tenant->thin_tags = g_strsplit(lv.tags, ",", -1);
+        if (!g_str_equal(device->group, group))
+            continue;
+        is_known = true;
+        if (device->path[0] == '/')     /* not [unknown] */
+            g_ptr_array_add(paths, device->path);
     }
+    quota_metadata_free(g_steal_pointer(&reader->metadata));
+    if (!paths->len) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+                    is_known ? "all devices of volume group \"%s\" are missing"
+                             : "Volume group \"%s\" not found", group);
+        return false;
+    }
+    reader->metadata = quota_metadata_new(
+        group, (const char *const *)paths->pdata, paths->len);
+    if (!reader->metadata)
+        g_error("no memory to read volume group %s", group);
     return true;
+}
+
+/* @devices: as LVM knows them now; NULL: LVM is asked if it must be. */
+static LvmGroup *
+lvm_reader_read(LvmReader *reader, const char *group, const GPtrArray *devices,
+                GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&reader->lock);
+    g_autoptr(GPtrArray) asked = NULL;
+    int ret = -ENOENT;
+
+    if (reader->metadata)
+        ret = quota_metadata_refresh(reader->metadata);
+
+    /* New, gone, renamed, or it has got a device, whose own header nobody
+     * would look at. */
+    if (ret < 0 ||
+        (ret > 0 && quota_metadata_group(reader->metadata)->unread)) {
+        if (!devices)
+            devices = asked = lvm_devices_read(error);
+        if (!devices || !lvm_reader_find(reader, group, devices, error))
+            return NULL;
+        ret = quota_metadata_refresh(reader->metadata);
+    }
+    if (ret < 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-ret),
+                    "cannot read LVM's metadata of volume group %s from its "
+                    "devices: %s; see what vgck says", group, g_strerror(-ret));
+        return NULL;
+    }
+    return lvm_group_new(quota_metadata_group(reader->metadata));
+}
+
+LvmGroup *
+lvm_group_read(const char *group, GError **error)
+{
+    return lvm_reader_read(lvm_reader_get(group), group, NULL, error);
 }
 
 static gint
-lvm_tenants_compare(gconstpointer left, gconstpointer right)
+lvm_devices_compare(gconstpointer left, gconstpointer right)
 {
-    const LvmTenant *a = *(LvmTenant *const *)left;
-    const LvmTenant *b = *(LvmTenant *const *)right;
-    int order = strcmp(a->group, b->group);
+    const LvmDevice *a = *(LvmDevice *const *)left;
+    const LvmDevice *b = *(LvmDevice *const *)right;
 
-    return order ? order : strcmp(a->tenant, b->tenant);
+    return strcmp(a->group, b->group);
 }
 
-/*
- * {"report": [{"lv": [
- *    {"vg_name":"vg0", ..., "lv_name":"acme._thin", "segtype":"thin-pool",
- *     "lv_size":"67108864", "chunk_size":"65536",
- *     "lv_tags":"quota-lvm:limit=1073741824,quota-lvm:tenant=acme"}, ...
- *  ]}], "log": []}
- */
 GPtrArray *
-lvm_tenants_parse(const char *json, GError **error)
+lvm_groups_read(GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
-    g_autoptr(GPtrArray) tenants =
-        g_ptr_array_new_with_free_func((GDestroyNotify)lvm_tenant_free);
-    g_autoptr(GHashTable) seen =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    JsonNode *root, *node;
-    JsonArray *reports;
+    g_autoptr(GPtrArray) devices = lvm_devices_read(error);
+    g_autoptr(GPtrArray) groups =
+        g_ptr_array_new_with_free_func((GDestroyNotify)lvm_group_free);
+    GError *failure = NULL;
+    const char *last = "";
 
-    if (!json_parser_load_from_data(parser, json, -1, error)) {
-        g_prefix_error(error, "cannot read what lvs printed: ");
+    if (!devices)
         return NULL;
+    g_ptr_array_sort(devices, lvm_devices_compare);
+    for (guint i = 0; i < devices->len; i++) {
+        const LvmDevice *device = g_ptr_array_index(devices, i);
+        LvmGroup *group;
+
+        if (g_str_equal(device->group, last))
+            continue;
+        last = device->group;
+        group = lvm_reader_read(lvm_reader_get(last), last, devices, &failure);
+        if (group)
+            g_ptr_array_add(groups, group);
+        else
+            log_message(LOG_WARNING, "%s", failure->message);
+        g_clear_error(&failure);
     }
-    root = json_parser_get_root(parser);
-    node = root && JSON_NODE_HOLDS_OBJECT(root)
-        ? json_object_get_member(json_node_get_object(root), "report") : NULL;
-    if (!node || !JSON_NODE_HOLDS_ARRAY(node))
-        goto malformed;
-
-    reports = json_node_get_array(node);
-    for (guint i = 0; i < json_array_get_length(reports); i++) {
-        JsonNode *report = json_array_get_element(reports, i);
-        JsonArray *rows;
-
-        node = JSON_NODE_HOLDS_OBJECT(report)
-            ? json_object_get_member(json_node_get_object(report), "lv") : NULL;
-        if (!node || !JSON_NODE_HOLDS_ARRAY(node))
-            goto malformed;
-
-        rows = json_node_get_array(node);
-        for (guint j = 0; j < json_array_get_length(rows); j++) {
-            JsonNode *row = json_array_get_element(rows, j);
-
-            if (!JSON_NODE_HOLDS_OBJECT(row))
-                goto malformed;
-            if (!lvm_tenants_add_row(tenants, seen, json_node_get_object(row),
-                                     error))
-                return NULL;
-        }
-    }
-    g_ptr_array_sort(tenants, lvm_tenants_compare);
-    return g_steal_pointer(&tenants);
-
- malformed:
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                "cannot read what lvs printed: no list of LVs in it");
-    return NULL;
+    return g_steal_pointer(&groups);
 }
 
 GPtrArray *
 lvm_tenants_read(const char *group, const char *tenant, GError **error)
 {
-    g_autofree char *select = NULL;
-    g_autofree char *output = NULL;
-    const char *argv[] = {
-        "lvs", "--reportformat", "json", "--units", "b", "--nosuffix",
-        "-o", LVM_FIELDS, "-S", NULL, group, NULL,
-    };
+    g_autoptr(GPtrArray) groups = NULL;
+    g_autoptr(GPtrArray) tenants =
+        g_ptr_array_new_with_free_func((GDestroyNotify)lvm_tenant_free);
 
-    if (tenant)
-        select = g_strdup_printf("lv_tags={\"" QUOTA_TAG_TENANT "%s\"}",
-                                 tenant);
-    else
-        select = g_strdup("lv_tags!=\"\"");     /* a list takes no regex */
-    argv[9] = select;
+    if (group) {
+        LvmGroup *one = lvm_group_read(group, error);
 
-    output = lvm_report(argv, error);
-    if (!output)
-        return NULL;
-    return lvm_tenants_parse(output, error);
+        if (!one)
+            return NULL;
+        groups =
+            g_ptr_array_new_with_free_func((GDestroyNotify)lvm_group_free);
+        g_ptr_array_add(groups, one);
+    } else {
+        groups = lvm_groups_read(error);
+        if (!groups)
+            return NULL;
+    }
+    for (guint i = 0; i < groups->len; i++) {
+        GPtrArray *all = ((LvmGroup *)g_ptr_array_index(groups, i))->tenants;
+
+        while (all->len) {
+            LvmTenant *lvm = g_ptr_array_steal_index(all, 0);
+
+            if (!tenant || g_str_equal(lvm->tenant, tenant))
+                g_ptr_array_add(tenants, lvm);
+            else
+                lvm_tenant_free(lvm);
+        }
+    }
+    return g_steal_pointer(&tenants);
 }
 
 LvmTenant *

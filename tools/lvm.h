@@ -2,39 +2,30 @@
 /*
  * lvm.h: what LVM knows of tenants, and the few changes that the tools make.
  *
- * Nothing is kept between calls: each reading is one `lvs`, selected by tag,
- * and the caller owns what it returns.  LVM's own words reach the GError.
+ * A group is read from its devices, and only when it has changed; LVM is asked
+ * which devices it has, once.  The caller owns what it gets.  LVM's own words
+ * reach the GError.  For any thread.
  */
 #ifndef QLVM_LVM_H
 #define QLVM_LVM_H
 
 #include <gio/gio.h>
-#include <quota-ledger.h>
 
-/* LvmTenant: a tenant in a volume group, as its LVs and their tags say. */
-typedef struct {
-    char *group;
-    char *tenant;
-    struct quota_state state;
-    uint64_t extent_bytes;
-    char *thin_dm_uuid;         /* of the thin pool's device; NULL: no pool */
-    char **thin_tags;           /* tags of the thin pool; NULL: no pool */
-    bool has_bad_tag;           /* a limit's tag cannot be read */
-} LvmTenant;
+#include "group.h"
 
-void lvm_tenant_free(LvmTenant *tenant);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmTenant, lvm_tenant_free)
+/*
+ * lvm_groups_read: every group of the host that can be read, by name; the log has
+ * the others.  lvm_group_read: the one.  Decisions need the group's lock.
+ */
+GPtrArray *lvm_groups_read(GError **error);
+LvmGroup *lvm_group_read(const char *group, GError **error);
 
 /*
  * lvm_tenants_read: the tenants of @group (NULL: of every group), or only
- * @tenant (NULL: all), sorted by group and name.  An empty array is no error;
- * a group that does not exist is.  Decisions need the group's lock.
+ * @tenant (NULL: all), by group and name.
  */
 GPtrArray *lvm_tenants_read(const char *group, const char *tenant,
                             GError **error);
-
-/* lvm_tenants_parse: the same from the text that `lvs` printed. */
-GPtrArray *lvm_tenants_parse(const char *json, GError **error);
 
 /* lvm_tenant_read: one tenant; NULL without an error when LVM has none. */
 LvmTenant *lvm_tenant_read(const char *group, const char *tenant,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config-tools.h"
+#include "log.h"
 #include "set.h"
 #include "sigbus.h"
 #include "survey.h"
@@ -373,6 +374,7 @@ int
 main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
+    log_init("quota-lvm", false);
     if (argc < 2)
         return usage_error("which command? list, show, set or check; see "
                            "quota-lvm --help");

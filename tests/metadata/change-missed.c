@@ -3,58 +3,29 @@
  * change-missed.c: a change of a volume group goes unseen, or what is read is
  * not what was committed last: areas that are damaged, ignored, out of date or
  * being written, texts that go around the end of their area.
- *
- * The devices are files, laid out here as LVM does it; that this is how LVM
- * does it, tests/lvm/metadata-other-than-lvs.sh shows.
  */
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <glib.h>
-#include <glib/gstdio.h>
-#include <string.h>
-#include <unistd.h>
 
+#include "disk.h"
 #include "quota-metadata.h"
-
-#define MIB (1024 * 1024)
-#define AREA_START 4096
-#define AREA_SIZE (64 * 1024)
-#define LAST_AREA_START (2 * MIB - AREA_SIZE)
-
-#define IGNORED 1
-
-struct disk {
-    char *path;
-    char uuid[33];              /* as a label has it: without dashes */
-};
 
 static char *directory;
 
-/* The bits one by one: another algorithm than the one that is tested. */
-static uint32_t
-crc(const void *data, size_t length)
+static struct disk *
+lettered_disk(char letter, unsigned areas)
 {
-    const guint8 *byte = data;
-    uint32_t value = 0xf597a6cf;
+    g_autofree char *path = g_strdup_printf("%s/disk-%c", directory, letter);
+    char uuid[33] = "";
 
-    while (length--) {
-        value ^= *byte++;
-        for (int bit = 0; bit < 8; bit++) {
-            value = value & 1 ? value >> 1 ^ 0xedb88320 : value >> 1;
-        }
-    }
-    return value;
+    memset(uuid, letter, 32);
+    return disk_new(path, uuid, areas);
 }
 
 static void
-disk_write(const struct disk *disk, const void *data, size_t length, off_t at)
+disk_remove(struct disk *disk)
 {
-    int fd = g_open(disk->path, O_WRONLY, 0);
-
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(pwrite(fd, data, length, at), ==, (gssize)length);
-    close(fd);
+    g_unlink(disk->path);
+    disk_free(disk);
 }
 
 static void
@@ -67,84 +38,6 @@ disk_flip(const struct disk *disk, off_t at)
     byte ^= 0x10;
     g_assert_cmpint(pwrite(fd, &byte, 1, at), ==, 1);
     close(fd);
-}
-
-static void
-put32(guint8 *at, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(at, &value, sizeof(value));
-}
-
-static void
-put64(guint8 *at, uint64_t value)
-{
-    value = htole64(value);
-    memcpy(at, &value, sizeof(value));
-}
-
-/* A physical volume with one or two areas, in no group yet. */
-static struct disk *
-disk_new(char letter, unsigned areas)
-{
-    struct disk *disk = g_new0(struct disk, 1);
-    guint8 label[512] = "LABELONE";
-    int fd;
-
-    disk->path = g_strdup_printf("%s/disk-%c", directory, letter);
-    memset(disk->uuid, letter, 32);
-    fd = g_open(disk->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    g_assert_cmpint(ftruncate(fd, 2 * MIB), ==, 0);
-    close(fd);
-
-    put64(label + 8, 1);
-    put32(label + 20, 32);
-    memcpy(label + 24, "LVM2 001", 8);
-    memcpy(label + 32, disk->uuid, 32);
-    put64(label + 64, 2 * MIB);
-    put64(label + 72, MIB);                     /* data area, and its end */
-    put64(label + 104, AREA_START);
-    put64(label + 112, AREA_SIZE);
-    if (areas > 1) {
-        put64(label + 120, LAST_AREA_START);
-        put64(label + 128, AREA_SIZE);
-    }
-    put32(label + 16, crc(label + 20, 492));
-    disk_write(disk, label, sizeof(label), 512);
-    return disk;
-}
-
-static void
-disk_free(struct disk *disk)
-{
-    g_unlink(disk->path);
-    g_free(disk->path);
-    g_free(disk);
-}
-
-/* What is written at @offset of the area, around its end. */
-static void
-area_commit(const struct disk *disk, uint64_t start, const char *text,
-            uint64_t offset, uint32_t flags)
-{
-    size_t length = strlen(text) + 1;           /* LVM writes the NUL, too */
-    size_t first = MIN(length, AREA_SIZE - offset);
-    guint8 header[512] = { 0 };
-
-    disk_write(disk, text, first, start + offset);
-    if (first < length) {
-        disk_write(disk, text + first, length - first, start + 512);
-    }
-    memcpy(header + 4, " LVM2 x[5A%r0N*>", 16);
-    put32(header + 20, 1);
-    put64(header + 24, start);
-    put64(header + 32, AREA_SIZE);
-    put64(header + 40, offset);
-    put64(header + 48, length);
-    put32(header + 56, crc(text, length));
-    put32(header + 60, flags);
-    put32(header, crc(header + 4, 508));
-    disk_write(disk, header, sizeof(header), start);
 }
 
 static char *
@@ -218,7 +111,7 @@ reader_new(struct disk **disks)
 static void
 test_change(void)
 {
-    struct disk *disks[] = { disk_new('a', 1), disk_new('b', 2), NULL };
+    struct disk *disks[] = { lettered_disk('a', 1), lettered_disk('b', 2), NULL };
     struct quota_metadata *reader = reader_new(disks);
     const struct quota_metadata_group *group;
 
@@ -250,14 +143,14 @@ test_change(void)
     assert_read(reader, 4);
 
     quota_metadata_free(reader);
-    disk_free(disks[0]);
-    disk_free(disks[1]);
+    disk_remove(disks[0]);
+    disk_remove(disks[1]);
 }
 
 static void
 test_around_the_end(void)
 {
-    struct disk *disks[] = { disk_new('a', 1), NULL };
+    struct disk *disks[] = { lettered_disk('a', 1), NULL };
     struct quota_metadata *reader = reader_new(disks);
     g_autofree char *text = text_new("vg", 7, disks, 8000);
     unsigned n = 0;
@@ -271,13 +164,13 @@ test_around_the_end(void)
     }
     g_assert_cmpuint(n, >, 16);
     quota_metadata_free(reader);
-    disk_free(disks[0]);
+    disk_remove(disks[0]);
 }
 
 static void
 test_ignored(void)
 {
-    struct disk *disks[] = { disk_new('a', 1), disk_new('b', 1), NULL };
+    struct disk *disks[] = { lettered_disk('a', 1), lettered_disk('b', 1), NULL };
     struct quota_metadata *reader = reader_new(disks);
 
     /* LVM left a newer number in it before it began to ignore it: a group
@@ -289,14 +182,14 @@ test_ignored(void)
     assert_read(reader, 6);
 
     quota_metadata_free(reader);
-    disk_free(disks[0]);
-    disk_free(disks[1]);
+    disk_remove(disks[0]);
+    disk_remove(disks[1]);
 }
 
 static void
 test_other_group(void)
 {
-    struct disk *disks[] = { disk_new('a', 1), disk_new('b', 1), NULL };
+    struct disk *disks[] = { lettered_disk('a', 1), lettered_disk('b', 1), NULL };
     struct disk *first[] = { disks[0], NULL };
     struct quota_metadata *reader = reader_new(disks);
     struct quota_metadata *reader_of_one = reader_new(first);
@@ -322,15 +215,15 @@ test_other_group(void)
 
     quota_metadata_free(reader);
     quota_metadata_free(reader_of_one);
-    disk_free(disks[0]);
-    disk_free(disks[1]);
+    disk_remove(disks[0]);
+    disk_remove(disks[1]);
 }
 
 /* Of two areas one is damaged, bit by bit: the other one counts. */
 static void
 test_damaged(void)
 {
-    struct disk *disks[] = { disk_new('a', 1), disk_new('b', 1), NULL };
+    struct disk *disks[] = { lettered_disk('a', 1), lettered_disk('b', 1), NULL };
     g_autofree char *text = text_new("vg", 4, disks, 0);
 
     commit(disks[1], AREA_START, "vg", 3, disks, 512, 0);
@@ -352,14 +245,14 @@ test_damaged(void)
         g_assert_cmpuint(quota_metadata_group(reader)->seqno, ==, 4);
         quota_metadata_free(reader);
     }
-    disk_free(disks[0]);
-    disk_free(disks[1]);
+    disk_remove(disks[0]);
+    disk_remove(disks[1]);
 }
 
 static void
 test_unreadable(void)
 {
-    struct disk *disks[3] = { disk_new('a', 1), disk_new('b', 1), NULL };
+    struct disk *disks[3] = { lettered_disk('a', 1), lettered_disk('b', 1), NULL };
     struct quota_metadata *reader = reader_new(disks);
 
     commit(disks[0], AREA_START, "vg", 1, disks, 512, 0);
@@ -374,8 +267,8 @@ test_unreadable(void)
     g_assert_cmpint(quota_metadata_refresh(reader), ==, -ENOENT);
 
     /* shorter than its label says */
-    disk_free(disks[0]);
-    disks[0] = disk_new('a', 2);
+    disk_remove(disks[0]);
+    disks[0] = lettered_disk('a', 2);
     commit(disks[0], AREA_START, "vg", 2, disks, 512, 0);
     g_assert_cmpint(truncate(disks[0]->path, LAST_AREA_START), ==, 0);
     assert_read(reader, 2);
@@ -387,8 +280,8 @@ test_unreadable(void)
     g_assert_cmpint(quota_metadata_refresh(reader), ==, -EIO);
 
     quota_metadata_free(reader);
-    disk_free(disks[0]);
-    disk_free(disks[2]);
+    disk_remove(disks[0]);
+    disk_remove(disks[2]);
 }
 
 int

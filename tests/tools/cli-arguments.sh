@@ -2,20 +2,35 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A command line that makes no sense is taken for one that does, or LVM is
 # touched before all of it was checked.
-# usage: cli-arguments.sh QUOTA-LVM QUOTA-LVMD DIRECTORY-OF-FIXTURES
+# usage: cli-arguments.sh QUOTA-LVM QUOTA-LVMD METADATA-DISK TEXT-OF-A-GROUP
 set -u
-cli=$1 daemon=$2 fixtures=$3
+cli=$1 daemon=$2 disk=$3 text=$4
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 failed=0
 
+# Two groups on files: vg1 is vg0 by another name.  row GROUP FILE: what pvs says.
+row() {
+    printf '{"pv_name":"%s", "vg_name":"%s"}' "$tmp/$2" "$1"
+}
+rows=
+for group in vg0 vg1; do
+    sed "s/^vg0 {/$group {/" "$text" >"$tmp/text"
+    for uuid in $(sed -n '/^[[:space:]]*pv[0-9] {/,/}/s/.*id = "\(.*\)".*/\1/p' "$tmp/text" |
+        tr -d -); do
+        "$disk" "$tmp/$group-$uuid" "$uuid" <"$tmp/text" || exit 1
+        rows=$rows${rows:+,}$(row "$group" "$group-$uuid")
+    done
+    printf '{"report":[{"pv":[%s]}], "log":[]}' "$rows" >"$tmp/groups-to-$group"
+done
+echo '{"report":[{"pv":[]}], "log":[]}' >"$tmp/groups-none"
+
 # LVM's commands, as far as they are needed; each call leaves a line.
 mkdir "$tmp/bin"
-cat >"$tmp/bin/lvs" <<EOF
+cat >"$tmp/bin/pvs" <<EOF
 #!/bin/sh
-echo "lvs \$*" >>"$tmp/calls"
-cat "$fixtures/\${FIXTURE:-lvs-two-tenants.json}"
-exit \${STATUS:-0}
+echo "pvs \$*" >>"$tmp/calls"
+cat "$tmp/groups-\${GROUPS_THERE:-to-vg0}"
 EOF
 for command in lvchange lvextend; do
     printf '#!/bin/sh\necho "%s $*" >>"%s/calls"\n' $command "$tmp" \
@@ -80,11 +95,11 @@ refused "unexpected argument 'x'" "$daemon" x
 run 1 'there is no tenant nope; there is acme in group vg0, globex in' \
     "$cli" set nope --limit 5G
 run 1 'there is no tenant nope, nor any other: define' \
-    env FIXTURE=lvs-none.json "$cli" show nope
+    env GROUPS_THERE=none "$cli" show nope
 run 1 'Volume group "vg1" not found' \
-    env FIXTURE=lvs-no-group.json STATUS=5 "$cli" list --group vg1
+    "$cli" list --group vg1
 run 1 'which acme is meant: acme in group vg0, acme in group vg1\? .*--group' \
-    env FIXTURE=lvs-two-groups.json "$cli" show acme
+    env GROUPS_THERE=to-vg1 "$cli" show acme
 run 0 'acme +1.00 GiB' "$cli" list
 run 0 '^Thick|  thick volumes: +40.00 MiB' "$cli" show acme
 # device-mapper knows no such pool here: the number is not known, not 0

@@ -1,37 +1,66 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * lvm-report.c: an LV counted twice, forgotten, or charged to someone else
- * because its report was misread.  lvs-*.json are what LVM 2.03.31 printed.
+ * because LVM's metadata was misread.  *.vg are what vgcfgbackup of LVM 2.03.31
+ * wrote.
  */
+#include <errno.h>
 #include <glib.h>
+#include <string.h>
 
-#include "lvm.h"
+#include "group.h"
 
 #define MIB (UINT64_C(1) << 20)
 
-static GPtrArray *
-parse_file(const char *name)
+static char *
+text_of(const char *name)
 {
     g_autofree char *path = g_test_build_filename(G_TEST_DIST, name, NULL);
-    g_autofree char *json = NULL;
-    g_autoptr(GError) error = NULL;
-    GPtrArray *tenants;
+    char *text = NULL;
 
-    g_assert_true(g_file_get_contents(path, &json, NULL, &error));
-    tenants = lvm_tenants_parse(json, &error);
-    g_assert_no_error(error);
-    return tenants;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+/* group_of: NULL: the text makes no sense. */
+static LvmGroup *
+group_of(const char *text)
+{
+    struct quota_metadata_group *metadata;
+    LvmGroup *group;
+    int ret = quota_metadata_parse(text, "vg0", &metadata);
+
+    if (ret < 0) {
+        g_assert_true(ret == -EBADMSG || ret == -ENOENT);
+        g_assert_null(metadata);
+        return NULL;
+    }
+    group = lvm_group_new(metadata);
+    quota_metadata_group_free(metadata);
+    return group;
+}
+
+static LvmGroup *
+parse_file(const char *name)
+{
+    g_autofree char *text = text_of(name);
+    LvmGroup *group = group_of(text);
+
+    g_assert_nonnull(group);
+    return group;
 }
 
 static void
 test_two_tenants(void)
 {
-    g_autoptr(GPtrArray) tenants = parse_file("lvs-two-tenants.json");
+    g_autoptr(LvmGroup) group = parse_file("two-tenants.vg");
     const LvmTenant *lvm;
 
-    g_assert_cmpuint(tenants->len, ==, 2);
+    g_assert_cmpstr(group->name, ==, "vg0");
+    g_assert_cmpuint(group->tenants->len, ==, 2);
+    g_assert_cmpuint(group->missing_devices, ==, 0);
 
-    lvm = g_ptr_array_index(tenants, 0);
+    lvm = g_ptr_array_index(group->tenants, 0);
     g_assert_cmpstr(lvm->group, ==, "vg0");
     g_assert_cmpstr(lvm->tenant, ==, "acme");
     g_assert_cmpuint(lvm->state.limits.limit_bytes, ==, 1024 * MIB);
@@ -40,76 +69,95 @@ test_two_tenants(void)
     g_assert_cmpuint(lvm->state.chunk_bytes, ==, 65536);
     g_assert_cmpuint(lvm->extent_bytes, ==, 4 * MIB);
     g_assert_cmpstr(lvm->thin_dm_uuid, ==,
-                    "LVM-fkX6BSooCDvMi2sz3QdSUeS3FvFUJGAM"
-                    "bNfk1dDGq1tsXudXrI0FGH4L15Bmx0em-tpool");
+                    "LVM-mttW0kdrLqNesjIRwTcBc8O6sMPsxSEn"
+                    "1kImju3CqbFW8pSCXzvR79lNSuTOFpjG-tpool");
     g_assert_false(lvm->has_bad_tag);
+    /* of two segments */
+    g_assert_cmpuint(lvm->state.thick_bytes, ==, 40 * MIB);
 
-    lvm = g_ptr_array_index(tenants, 1);
+    lvm = g_ptr_array_index(group->tenants, 1);
     g_assert_cmpstr(lvm->tenant, ==, "globex");
     g_assert_cmpuint(lvm->state.thick_bytes, ==, 0);
+    g_assert_cmpuint(lvm->state.group_free_bytes, ==, group->free_bytes);
 }
 
-/* lvs prints an LV once for each segment when asked for segtype. */
+/* Legs, logs and metadata of raid, mirror, integrity and cache; a snapshot's
+ * own space; nothing of thin volumes, or of the metadata of their pool. */
 static void
-test_segments_counted_once(void)
+test_parts_charged(void)
 {
-    g_autoptr(GPtrArray) tenants = parse_file("lvs-two-tenants.json");
-    const LvmTenant *lvm = g_ptr_array_index(tenants, 0);
+    g_autoptr(LvmGroup) group = parse_file("parts.vg");
+    static const struct {
+        const char *name;
+        uint64_t mib;
+    } charged[] = {
+        { "acme.lin", 32 }, { "acme.cow", 16 }, { "acme.st", 64 },
+        { "acme.r1", 2 * (64 + 4) }, { "acme.mir", 2 * 32 + 4 },
+        { "acme.int", 2 * (32 + 8 + 4) }, { "acme.cached", 32 + 16 + 8 },
+    };
+    uint64_t thick = 0, others = 0;
+    const LvmTenant *lvm;
 
-    g_assert_cmpuint(lvm->state.thick_bytes, ==, 40 * MIB);
-}
+    for (size_t i = 0; i < G_N_ELEMENTS(charged); i++) {
+        const LvmLv *lv = lvm_group_find_lv(group, charged[i].name);
 
-static void
-test_none(void)
-{
-    g_autoptr(GPtrArray) tenants = parse_file("lvs-none.json");
+        g_assert_cmpuint(lv->lv.physical_bytes, ==, charged[i].mib * MIB);
+        g_assert_false(lv->is_hidden);
+        thick += charged[i].mib * MIB;
+    }
+    g_assert_cmpuint(group->tenants->len, ==, 1);
+    lvm = g_ptr_array_index(group->tenants, 0);
+    g_assert_cmpuint(lvm->state.grant_bytes, ==, 64 * MIB);
+    g_assert_cmpuint(lvm->state.thick_bytes, ==, thick);
 
-    g_assert_cmpuint(tenants->len, ==, 0);
+    /* it has its tenant's tag, too */
+    g_assert_cmpstr(lvm_group_find_lv(group, "acme.r1_rmeta_0")->tenant, ==,
+                    "acme");
+    g_assert_true(lvm_group_find_lv(group, "acme.r1_rmeta_0")->is_hidden);
+    g_assert_cmpstr(lvm_group_find_lv(group, "acme.snap")->origin, ==,
+                    "acme.root");
+    g_assert_cmpstr(lvm_group_find_lv(group, "acme.snap")->pool, ==,
+                    "acme._thin");
+    g_assert_cmpstr(lvm_group_find_lv(group, "acme.cow")->origin, ==,
+                    "acme.lin");
+    g_assert_cmpstr(lvm_group_find_lv(group, "acme.clone")->origin, ==,
+                    "acme.image");
+    g_assert_cmpuint(lvm_group_find_lv(group, "acme._thin")->transaction, ==, 3);
+
+    /* and nothing is lost: what is not free was charged, or is nobody's */
+    others = lvm_group_find_lv(group, "acme.image")->lv.physical_bytes +
+             lvm_group_find_lv(group, "acme._thin_tmeta")->lv.physical_bytes +
+             lvm_group_find_lv(group, "lvol0_pmspare")->lv.physical_bytes;
+    g_assert_cmpuint(group->size_bytes - group->free_bytes, ==,
+                     lvm->state.grant_bytes + thick + others);
 }
 
 /* Whatever is cut off or changed in the text: an answer or an error. */
 static void
 test_malformed(void)
 {
-    static const char *const texts[] = {
-        "", "null", "[]", "{}", "{\"report\": 5}", "{\"report\": [5]}",
-        "{\"report\": [{}]}", "{\"report\": [{\"lv\": 5}]}",
-        "{\"report\": [{\"lv\": [5]}]}", "{\"report\": [{\"lv\": [{}]}]}",
-        "{\"report\": [{\"lv\": [{\"vg_name\": 7}]}]}",
-    };
-    g_autofree char *path = g_test_build_filename(G_TEST_DIST,
-                                                  "lvs-two-tenants.json",
-                                                  NULL);
-    g_autofree char *json = NULL;
-    gsize length;
+    g_autofree char *text = text_of("two-tenants.vg");
+    size_t length = strlen(text), refused = 0;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
-        g_autoptr(GError) error = NULL;
+    g_assert_null(group_of(""));
+    g_assert_null(group_of("vg0"));
+    g_assert_null(group_of("vg0 { }"));
+    g_assert_null(group_of("contents = \"Text Format Volume Group\""));
+    for (size_t end = 0; end < length; end += 7) {
+        g_autofree char *cut = g_strndup(text, end);
+        g_autoptr(LvmGroup) group = group_of(cut);
 
-        g_assert_null(lvm_tenants_parse(texts[i], &error));
-        g_assert_nonnull(error);
+        refused += !group;
     }
-
-    g_assert_true(g_file_get_contents(path, &json, &length, NULL));
-    for (gsize end = 0; end < length; end += 3) {
-        g_autofree char *cut = g_strndup(json, end);
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GPtrArray) tenants = lvm_tenants_parse(cut, &error);
-
-        g_assert_true(!tenants == !!error);
-    }
-    for (gsize at = 0; at < length; at++) {
-        char was = json[at];
+    g_assert_cmpuint(refused, >, length / 8);
+    for (size_t at = 0; at < length; at += 5) {
+        char was = text[at];
 
         for (const char *c = "\"0x-{"; *c; c++) {
-            g_autoptr(GError) error = NULL;
-            g_autoptr(GPtrArray) tenants = NULL;
-
-            json[at] = *c;
-            tenants = lvm_tenants_parse(json, &error);
-            g_assert_true(!tenants == !!error);
+            text[at] = *c;
+            lvm_group_free(group_of(text));
         }
-        json[at] = was;
+        text[at] = was;
     }
 }
 
@@ -117,36 +165,36 @@ static void
 test_bad_tags(void)
 {
     static const char format[] =
-        "{\"report\": [{\"lv\": [{\"vg_name\":\"vg0\", \"vg_uuid\":\"a-b\", "
-        "\"vg_extent_size\":\"4194304\", \"vg_free\":\"0\", "
-        "\"lv_name\":\"acme._thin\", \"lv_uuid\":\"c-d\", "
-        "\"segtype\":\"thin-pool\", \"lv_size\":\"4194304\", "
-        "\"chunk_size\":\"65536\", \"lv_tags\":\"%s\"}]}]}";
+        "vg0 { id = \"a-b\" seqno = 1 extent_size = 8192 physical_volumes {"
+        " pv0 { id = \"p\" pe_count = 10 } } logical_volumes {"
+        " acme._thin { id = \"c-d\" status = [\"READ\", \"VISIBLE\"]"
+        " tags = [%s] segment1 { extent_count = 1 type = \"thin-pool\""
+        " chunk_size = 128 } } } }";
     static const struct {
         const char *tags;
         guint tenants;
         bool is_bad;
     } cases[] = {
-        { "quota-lvm:tenant=acme,quota-lvm:limit=5", 1, false },
-        { "quota-lvm:tenant=acme,quota-lvm:limit=five", 1, true },
-        { "quota-lvm:tenant=acme,backup=daily,quota-lvm:colour=red", 1, false },
-        { "quota-lvm:tenant=Acme", 0, false },
-        { "quota-lvm:tenant=", 0, false },
-        { "quota-lvm:tenant=../etc", 0, false },
-        { "backup=daily", 0, false },
+        { "\"quota-lvm:tenant=acme\", \"quota-lvm:limit=5\"", 1, false },
+        { "\"quota-lvm:tenant=acme\", \"quota-lvm:limit=five\"", 1, true },
+        { "\"quota-lvm:tenant=acme\", \"backup=daily\", \"quota-lvm:colour=red\"",
+          1, false },
+        { "\"quota-lvm:tenant=Acme\"", 0, false },
+        { "\"quota-lvm:tenant=\"", 0, false },
+        { "\"quota-lvm:tenant=../etc\"", 0, false },
+        { "\"backup=daily\"", 0, false },
         { "", 0, false },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autofree char *json = g_strdup_printf(format, cases[i].tags);
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GPtrArray) tenants = lvm_tenants_parse(json, &error);
+        g_autofree char *text = g_strdup_printf(format, cases[i].tags);
+        g_autoptr(LvmGroup) group = group_of(text);
 
         g_test_message("tags: %s", cases[i].tags);
-        g_assert_no_error(error);
-        g_assert_cmpuint(tenants->len, ==, cases[i].tenants);
-        if (tenants->len) {
-            const LvmTenant *lvm = g_ptr_array_index(tenants, 0);
+        g_assert_nonnull(group);
+        g_assert_cmpuint(group->tenants->len, ==, cases[i].tenants);
+        if (group->tenants->len) {
+            const LvmTenant *lvm = g_ptr_array_index(group->tenants, 0);
 
             g_assert_cmpint(lvm->has_bad_tag, ==, cases[i].is_bad);
         }
@@ -158,9 +206,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/lvm-report/two-tenants", test_two_tenants);
-    g_test_add_func("/lvm-report/segments-counted-once",
-                    test_segments_counted_once);
-    g_test_add_func("/lvm-report/none", test_none);
+    g_test_add_func("/lvm-report/parts-charged", test_parts_charged);
     g_test_add_func("/lvm-report/malformed", test_malformed);
     g_test_add_func("/lvm-report/bad-tags", test_bad_tags);
     return g_test_run();
