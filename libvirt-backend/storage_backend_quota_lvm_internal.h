@@ -203,13 +203,35 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
 
 /* storage_backend_quota_lvm_vol.c: volumes */
 
+void
+virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
+                                   virStorageVolDef *vol,
+                                   virStorageBackendQuotaLVMLV *lv);
+
 virStorageVolDef *
 virStorageBackendQuotaLVMVolNew(virStoragePoolDef *def,
                                 virStorageBackendQuotaLVMLV *lv);
 
+virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindLV(virStorageBackendQuotaLVMTenant *tenant,
+                                virStorageVolDef *vol);
+
+virStorageBackendQuotaLVMTenant *
+virStorageBackendQuotaLVMVolBegin(virStoragePoolDef *def);
+
 int
-virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol);
+virStorageBackendQuotaLVMVolEnd(virStorageBackendQuotaLVMTenant *tenant,
+                                virStoragePoolDef *def);
+
+int
+virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
+                                 virStorageVolDef *vol,
+                                 unsigned long long capacity,
+                                 unsigned long long *bytes);
+
+int
+virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
+                                  const char *name);
 
 int
 virStorageBackendQuotaLVMRefreshVol(virStoragePoolObj *pool,
@@ -225,6 +247,14 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
                                    virStorageVolDef *vol,
                                    unsigned long long capacity,
                                    unsigned int flags);
+
+/* storage_backend_quota_lvm_create.c: new volumes */
+
+int
+virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol);
+
+/* storage_backend_quota_lvm_copy.c: what libvirtd itself writes */
 
 int
 virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,

@@ -11,8 +11,6 @@
 
 #include <config.h>
 
-#include <unistd.h>
-
 #include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
 #include "viralloc.h"
@@ -25,7 +23,7 @@
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_vol");
 
 
-static void
+void
 virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
                                    virStorageVolDef *vol,
                                    virStorageBackendQuotaLVMLV *lv)
@@ -69,7 +67,7 @@ virStorageBackendQuotaLVMVolNew(virStoragePoolDef *def,
 
 /* The LV behind a volume.  Looked up by UUID: somebody may have removed the LV
  * and made another of the same name meanwhile. */
-static virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMLV *
 virStorageBackendQuotaLVMFindLV(virStorageBackendQuotaLVMTenant *tenant,
                                 virStorageVolDef *vol)
 {
@@ -84,7 +82,7 @@ virStorageBackendQuotaLVMFindLV(virStorageBackendQuotaLVMTenant *tenant,
 
 
 /* Locks the tenant and reads it, for a change of a volume */
-static virStorageBackendQuotaLVMTenant *
+virStorageBackendQuotaLVMTenant *
 virStorageBackendQuotaLVMVolBegin(virStoragePoolDef *def)
 {
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
@@ -99,7 +97,7 @@ virStorageBackendQuotaLVMVolBegin(virStoragePoolDef *def)
 
 
 /* Brings ledger and pool to what LVM says after the change */
-static int
+int
 virStorageBackendQuotaLVMVolEnd(virStorageBackendQuotaLVMTenant *tenant,
                                 virStoragePoolDef *def)
 {
@@ -112,7 +110,7 @@ virStorageBackendQuotaLVMVolEnd(virStorageBackendQuotaLVMTenant *tenant,
 
 
 /* LVM rounds up to whole extents; what is charged must be what it takes */
-static int
+int
 virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
                                  virStorageVolDef *vol,
                                  unsigned long long capacity,
@@ -132,7 +130,7 @@ virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-static int
+int
 virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
                                   const char *name)
 {
@@ -142,155 +140,6 @@ virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group, name);
 
     return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
-}
-
-
-static int
-virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
-                                  const char *name,
-                                  unsigned long long bytes,
-                                  bool thin)
-{
-    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
-
-    virCommandAddArgList(cmd, "--yes", "--name", name, "--addtag", NULL);
-    virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
-
-    if (thin) {
-        virCommandAddArgList(cmd, "--type", "thin", "--virtualsize", NULL);
-        virCommandAddArgFormat(cmd, "%llub", bytes);
-        virCommandAddArg(cmd, "--thinpool");
-        virCommandAddArgFormat(cmd, "%s/%s", tenant->group,
-                               tenant->report.thinPool->name);
-    } else {
-        /* What a former owner of the extents left must not be mistaken for
-         * the new volume's own file system. */
-        virCommandAddArgList(cmd, "--type", "linear",
-                             "--wipesignatures", "y",
-                             "--zero", "y",
-                             "--size", NULL);
-        virCommandAddArgFormat(cmd, "%llub", bytes);
-        virCommandAddArg(cmd, tenant->group);
-    }
-
-    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
-}
-
-
-static int
-virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
-                                     virStorageVolDef *vol)
-{
-    const char *why = NULL;
-
-    if (quota_name_check_volume(def->source.tenant, vol->name, &why) < 0) {
-        virReportError(VIR_ERR_INVALID_ARG,
-                       _("volume name '%1$s' %2$s"), vol->name, why);
-        return -1;
-    }
-
-    if (vol->target.encryption) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("volume '%1$s': pools of type quota-lvm do not make encrypted volumes: put <encryption> into the domain's disk"),
-                       vol->name);
-        return -1;
-    }
-
-    if (virStorageSourceHasBacking(&vol->target)) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("volume '%1$s': pools of type quota-lvm do not make volumes with a backing store"),
-                       vol->name);
-        return -1;
-    }
-
-    return 0;
-}
-
-
-/* Permissions are only touched on request: opening the device, as a check of
- * them would need, is left to who uses it. */
-static int
-virStorageBackendQuotaLVMSetPerms(virStorageVolDef *vol)
-{
-    virStoragePerms *perms = vol->target.perms;
-    const char *path = vol->target.path;
-
-    if (!perms)
-        return 0;
-
-    if ((perms->uid != (uid_t) -1 || perms->gid != (gid_t) -1) &&
-        chown(path, perms->uid, perms->gid) < 0) {
-        virReportSystemError(errno, _("cannot set file owner '%1$s'"), path);
-        return -1;
-    }
-
-    if (perms->mode != (mode_t) -1 && chmod(path, perms->mode) < 0) {
-        virReportSystemError(errno, _("cannot set file mode '%1$s'"), path);
-        return -1;
-    }
-
-    return 0;
-}
-
-
-/**
- * virStorageBackendQuotaLVMCreateVol:
- * @pool: pool object
- * @vol: volume; thin if it asks for less allocation than capacity
- */
-int
-virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol)
-{
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    bool thin = vol->target.allocation < vol->target.capacity;
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virStorageBackendQuotaLVMLV *lv;
-    virErrorPtr err;
-    char name[QUOTA_LV_MAX_BYTES + 1];
-    unsigned long long bytes;
-
-    if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
-        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
-        return -1;
-
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
-        virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
-                                         &bytes) < 0)
-        return -1;
-
-    if (!thin &&
-        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, bytes) < 0)
-        return -1;
-
-    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, thin) < 0) {
-        if (!thin)
-            virStorageBackendQuotaLVMTenantDischarge(tenant, bytes);
-        return -1;
-    }
-
-    if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
-        goto error;
-
-    if (!(lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name))) {
-        virReportError(VIR_ERR_INTERNAL_ERROR,
-                       _("cannot find newly created volume '%1$s'"), vol->name);
-        goto error;
-    }
-
-    virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
-
-    if (virStorageBackendQuotaLVMSetPerms(vol) < 0)
-        goto error;
-
-    return 0;
-
- error:
-    virErrorPreserveLast(&err);
-    if (virStorageBackendQuotaLVMRemoveLV(tenant, name) == 0)
-        ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
-    virErrorRestore(&err);
-    return -1;
 }
 
 
@@ -437,39 +286,4 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
         virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
     return 0;
-}
-
-
-int
-virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
-                                      virStorageVolDef *vol,
-                                      virStorageVolDef *inputvol,
-                                      unsigned int flags)
-{
-    virStorageBackendBuildVolFrom build_func;
-
-    build_func = virStorageBackendGetBuildVolFromFunction(vol, inputvol);
-    if (!build_func)
-        return -1;
-
-    return build_func(pool, vol, inputvol, flags);
-}
-
-
-int
-virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
-                                 virStorageVolDef *vol,
-                                 unsigned int algorithm,
-                                 unsigned int flags)
-{
-    if (!vol->target.sparse)
-        return virStorageBackendVolWipeLocal(pool, vol, algorithm, flags);
-
-    /* Writing a pattern over a thin volume would first take all the space
-     * that it never used.  Chunks that are freed are zeroed before anybody
-     * gets to read them, so deleting it is as good. */
-    virReportError(VIR_ERR_NO_SUPPORT,
-                   _("volume '%1$s' is thin, volume wipe not supported: delete it instead"),
-                   vol->target.path);
-    return -1;
 }

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storage_backend_quota_lvm_create.c: new volumes of a tenant
+ *
+ * What a volume takes is charged before LVM is asked for it, and whatever goes
+ * wrong after that leaves neither an LV nor a charge behind.
+ */
+
+#include <config.h>
+
+#include <unistd.h>
+
+#include "storage_backend_quota_lvm_internal.h"
+#include "storage_util.h"
+#include "viralloc.h"
+#include "virerror.h"
+#include "virstring.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+
+static int
+virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
+                                  const char *name,
+                                  unsigned long long bytes,
+                                  bool thin)
+{
+    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
+
+    virCommandAddArgList(cmd, "--yes", "--name", name, "--addtag", NULL);
+    virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
+
+    if (thin) {
+        virCommandAddArgList(cmd, "--type", "thin", "--virtualsize", NULL);
+        virCommandAddArgFormat(cmd, "%llub", bytes);
+        virCommandAddArg(cmd, "--thinpool");
+        virCommandAddArgFormat(cmd, "%s/%s", tenant->group,
+                               tenant->report.thinPool->name);
+    } else {
+        /* What a former owner of the extents left must not be mistaken for
+         * the new volume's own file system. */
+        virCommandAddArgList(cmd, "--type", "linear",
+                             "--wipesignatures", "y",
+                             "--zero", "y",
+                             "--size", NULL);
+        virCommandAddArgFormat(cmd, "%llub", bytes);
+        virCommandAddArg(cmd, tenant->group);
+    }
+
+    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
+}
+
+
+static int
+virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
+                                     virStorageVolDef *vol)
+{
+    const char *why = NULL;
+
+    if (quota_name_check_volume(def->source.tenant, vol->name, &why) < 0) {
+        virReportError(VIR_ERR_INVALID_ARG,
+                       _("volume name '%1$s' %2$s"), vol->name, why);
+        return -1;
+    }
+
+    if (vol->target.encryption) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                       _("volume '%1$s': pools of type quota-lvm do not make encrypted volumes: put <encryption> into the domain's disk"),
+                       vol->name);
+        return -1;
+    }
+
+    if (virStorageSourceHasBacking(&vol->target)) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                       _("volume '%1$s': pools of type quota-lvm do not make volumes with a backing store"),
+                       vol->name);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Permissions are only touched on request: opening the device, as a check of
+ * them would need, is left to who uses it. */
+static int
+virStorageBackendQuotaLVMSetPerms(virStorageVolDef *vol)
+{
+    virStoragePerms *perms = vol->target.perms;
+    const char *path = vol->target.path;
+
+    if (!perms)
+        return 0;
+
+    if ((perms->uid != (uid_t) -1 || perms->gid != (gid_t) -1) &&
+        chown(path, perms->uid, perms->gid) < 0) {
+        virReportSystemError(errno, _("cannot set file owner '%1$s'"), path);
+        return -1;
+    }
+
+    if (perms->mode != (mode_t) -1 && chmod(path, perms->mode) < 0) {
+        virReportSystemError(errno, _("cannot set file mode '%1$s'"), path);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMCreateVol:
+ * @pool: pool object
+ * @vol: volume; thin if it asks for less allocation than capacity
+ */
+int
+virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    bool thin = vol->target.allocation < vol->target.capacity;
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virStorageBackendQuotaLVMLV *lv;
+    virErrorPtr err;
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    unsigned long long bytes;
+
+    if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
+        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
+        return -1;
+
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
+        virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
+                                         &bytes) < 0)
+        return -1;
+
+    if (!thin &&
+        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, bytes) < 0)
+        return -1;
+
+    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, thin) < 0) {
+        if (!thin)
+            virStorageBackendQuotaLVMTenantDischarge(tenant, bytes);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
+        goto error;
+
+    if (!(lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name))) {
+        virReportError(VIR_ERR_INTERNAL_ERROR,
+                       _("cannot find newly created volume '%1$s'"), vol->name);
+        goto error;
+    }
+
+    virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+
+    if (virStorageBackendQuotaLVMSetPerms(vol) < 0)
+        goto error;
+
+    return 0;
+
+ error:
+    virErrorPreserveLast(&err);
+    if (virStorageBackendQuotaLVMRemoveLV(tenant, name) == 0)
+        ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
+    virErrorRestore(&err);
+    return -1;
+}
