@@ -169,6 +169,9 @@ virStorageBackendQuotaLVMRefreshPool(virStoragePoolObj *pool)
         virStorageBackendQuotaLVMTenantPublish(tenant, def) < 0)
         return -1;
 
+    if (newDef)
+        virStorageBackendQuotaLVMCopyLayout(def, newDef);
+
     for (i = 0; i < tenant->report.nlvs; i++) {
         virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
         g_autoptr(virStorageVolDef) vol = NULL;

@@ -2,8 +2,8 @@
 /*
  * storage_backend_quota_lvm_conf.c: the limits of a quota-lvm pool in XML
  *
- * Parses and formats <quota:limits>, the part of the pool's definition that
- * stands in the backend's own namespace, and refuses names that LVM or the
+ * Parses and formats <quota:limits> and <quota:layout>, the parts of the
+ * pool's definition that stand in the backend's own namespace, and refuses names that LVM or the
  * ledger could not carry before anything is stored.  Which element there is
  * and in which unit comes from quota_limit_fields alone.
  */
@@ -154,15 +154,48 @@ virStoragePoolDefQuotaLVMCheckNames(xmlXPathContextPtr ctxt)
 
 
 static int
+virStoragePoolDefQuotaLVMParseLimits(xmlNodePtr limitsNode,
+                                     struct quota_limits *limits)
+{
+    const struct quota_limit_field *field = NULL;
+    const char *why = NULL;
+    xmlNodePtr node;
+
+    for (node = xmlFirstElementChild(limitsNode); node;
+         node = xmlNextElementSibling(node)) {
+        if (!node->ns ||
+            STRNEQ((const char *) node->ns->href, VIR_STORAGE_POOL_QUOTA_LVM_URI)) {
+            virReportError(VIR_ERR_XML_ERROR,
+                           _("unknown element '%1$s' in 'quota:limits': write it as 'quota:%1$s'"),
+                           node->name);
+            return -1;
+        }
+
+        if (virStoragePoolDefQuotaLVMParseLimit(node, limits) < 0)
+            return -1;
+    }
+
+    if (quota_limits_check(limits, &field, &why) < 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("quota limit '%1$s' of %2$llu %3$s"),
+                       field->name,
+                       (unsigned long long) quota_limit_get(limits, field),
+                       why);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
 virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
                                         void **data)
 {
     g_autofree virStoragePoolQuotaLVMDef *def = NULL;
     g_autofree xmlNodePtr *nodes = NULL;
-    const struct quota_limit_field *field = NULL;
-    const char *why = NULL;
-    xmlNodePtr node;
     int nnodes;
+    size_t i;
 
     if (virStoragePoolDefQuotaLVMCheckNames(ctxt) < 0)
         return -1;
@@ -175,43 +208,39 @@ virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
     if (nnodes == 0)
         return 0;
 
-    if (STRNEQ((const char *) nodes[0]->name, "limits")) {
-        virReportError(VIR_ERR_XML_ERROR,
-                       _("unknown element 'quota:%1$s' in the pool: limits stand inside 'quota:limits'"),
-                       nodes[0]->name);
-        return -1;
-    }
-
-    if (nnodes > 1) {
-        virReportError(VIR_ERR_XML_ERROR, "%s",
-                       _("element 'quota:limits' is given twice: put all limits into one"));
-        return -1;
-    }
-
     def = g_new0(virStoragePoolQuotaLVMDef, 1);
-    def->hasDefined = true;
 
-    for (node = xmlFirstElementChild(nodes[0]); node;
-         node = xmlNextElementSibling(node)) {
-        if (!node->ns ||
-            STRNEQ((const char *) node->ns->href, VIR_STORAGE_POOL_QUOTA_LVM_URI)) {
+    for (i = 0; i < nnodes; i++) {
+        const char *name = (const char *) nodes[i]->name;
+        bool *given;
+
+        if (STREQ(name, "limits")) {
+            given = &def->hasDefined;
+        } else if (STREQ(name, "layout")) {
+            given = &def->hasLayout;
+        } else {
             virReportError(VIR_ERR_XML_ERROR,
-                           _("unknown element '%1$s' in 'quota:limits': write it as 'quota:%1$s'"),
-                           node->name);
+                           _("unknown element 'quota:%1$s' in the pool: limits stand inside 'quota:limits', and there is 'quota:layout'"),
+                           name);
             return -1;
         }
 
-        if (virStoragePoolDefQuotaLVMParseLimit(node, &def->defined) < 0)
+        if (*given) {
+            virReportError(VIR_ERR_XML_ERROR,
+                           _("element 'quota:%1$s' is given twice: put all into one"),
+                           name);
             return -1;
-    }
+        }
 
-    if (quota_limits_check(&def->defined, &field, &why) < 0) {
-        virReportError(VIR_ERR_XML_ERROR,
-                       _("quota limit '%1$s' of %2$llu %3$s"),
-                       field->name,
-                       (unsigned long long) quota_limit_get(&def->defined, field),
-                       why);
-        return -1;
+        *given = true;
+
+        if (given == &def->hasDefined) {
+            if (virStoragePoolDefQuotaLVMParseLimits(nodes[i], &def->defined) < 0)
+                return -1;
+        } else {
+            if (virStorageBackendQuotaLVMLayoutParse(nodes[i], &def->layout) < 0)
+                return -1;
+        }
     }
 
     *data = g_steal_pointer(&def);
@@ -219,18 +248,11 @@ virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
 }
 
 
-static int
-virStoragePoolDefQuotaLVMNamespaceFormat(virBuffer *buf,
-                                         void *nsdata)
+static void
+virStoragePoolDefQuotaLVMFormatLimits(virBuffer *buf,
+                                      const struct quota_limits *limits)
 {
-    virStoragePoolQuotaLVMDef *def = nsdata;
-    const struct quota_limits *limits = &def->defined;
     size_t i;
-
-    if (def->hasCurrent)
-        limits = &def->current.limits;
-    else if (!def->hasDefined)
-        return 0;
 
     virBufferAddLit(buf, "<quota:limits>\n");
     virBufferAdjustIndent(buf, 2);
@@ -250,6 +272,23 @@ virStoragePoolDefQuotaLVMNamespaceFormat(virBuffer *buf,
 
     virBufferAdjustIndent(buf, -2);
     virBufferAddLit(buf, "</quota:limits>\n");
+}
+
+
+static int
+virStoragePoolDefQuotaLVMNamespaceFormat(virBuffer *buf,
+                                         void *nsdata)
+{
+    virStoragePoolQuotaLVMDef *def = nsdata;
+
+    if (def->hasCurrent)
+        virStoragePoolDefQuotaLVMFormatLimits(buf, &def->current.limits);
+    else if (def->hasDefined)
+        virStoragePoolDefQuotaLVMFormatLimits(buf, &def->defined);
+
+    if (def->hasLayout)
+        virStorageBackendQuotaLVMLayoutFormat(buf, &def->layout);
+
     return 0;
 }
 
@@ -299,6 +338,38 @@ virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def)
     virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
 
     return nsdef && nsdef->hasCurrent ? &nsdef->current : NULL;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMGetLayout:
+ * @def: pool definition
+ *
+ * Returns how thick volumes that are made now are to lie, never NULL.
+ */
+const virStorageBackendQuotaLVMLayout *
+virStorageBackendQuotaLVMGetLayout(virStoragePoolDef *def)
+{
+    static const virStorageBackendQuotaLVMLayout linear;
+    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+
+    return nsdef && nsdef->hasLayout ? &nsdef->layout : &linear;
+}
+
+
+/* Makes the layout of another definition @def's own */
+void
+virStorageBackendQuotaLVMCopyLayout(virStoragePoolDef *def,
+                                    virStoragePoolDef *from)
+{
+    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+    virStoragePoolQuotaLVMDef *nsfrom = from->namespaceData;
+
+    if (!nsdef)
+        nsdef = def->namespaceData = g_new0(virStoragePoolQuotaLVMDef, 1);
+
+    nsdef->hasLayout = nsfrom && nsfrom->hasLayout;
+    nsdef->layout = *virStorageBackendQuotaLVMGetLayout(from);
 }
 
 

@@ -19,18 +19,19 @@
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
 
+/* @layout: NULL for a thin volume */
 static int
 virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
                                   const char *name,
                                   unsigned long long bytes,
-                                  bool thin)
+                                  const virStorageBackendQuotaLVMLayout *layout)
 {
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
 
     virCommandAddArgList(cmd, "--yes", "--name", name, "--addtag", NULL);
     virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
 
-    if (thin) {
+    if (!layout) {
         virCommandAddArgList(cmd, "--type", "thin", "--virtualsize", NULL);
         virCommandAddArgFormat(cmd, "%llub", bytes);
         virCommandAddArg(cmd, "--thinpool");
@@ -39,7 +40,8 @@ virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
     } else {
         /* What a former owner of the extents left must not be mistaken for
          * the new volume's own file system. */
-        virCommandAddArgList(cmd, "--type", "linear",
+        virStorageBackendQuotaLVMLayoutAddArgs(layout, cmd);
+        virCommandAddArgList(cmd,
                              "--wipesignatures", "y",
                              "--zero", "y",
                              "--size", NULL);
@@ -118,11 +120,16 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     bool thin = vol->target.allocation < vol->target.capacity;
+    const virStorageBackendQuotaLVMLayout *layout = NULL;
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virStorageBackendQuotaLVMLV *lv;
     virErrorPtr err;
     char name[QUOTA_LV_MAX_BYTES + 1];
     unsigned long long bytes;
+    unsigned long long physical;
+
+    if (!thin)
+        layout = virStorageBackendQuotaLVMGetLayout(def);
 
     if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
         quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
@@ -130,16 +137,16 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
 
     if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
         virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
-                                         &bytes) < 0)
+                                         layout, &bytes, &physical) < 0)
         return -1;
 
     if (!thin &&
-        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, bytes) < 0)
+        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0)
         return -1;
 
-    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, thin) < 0) {
+    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout) < 0) {
         if (!thin)
-            virStorageBackendQuotaLVMTenantDischarge(tenant, bytes);
+            virStorageBackendQuotaLVMTenantDischarge(tenant, physical);
         return -1;
     }
 

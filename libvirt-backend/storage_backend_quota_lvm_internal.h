@@ -19,6 +19,54 @@
 #define VIR_STORAGE_POOL_QUOTA_LVM_URI \
     "http://libvirt.org/schemas/storagepool/quota-lvm/1.0"
 
+typedef struct _virStorageBackendQuotaLVMLV virStorageBackendQuotaLVMLV;
+
+/* storage_backend_quota_lvm_layout.c: how a thick volume lies on its devices */
+
+typedef enum {
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_LINEAR = 0,
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_STRIPED,
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID1,
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID5,
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID6,
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID10,
+
+    VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_LAST
+} virStorageBackendQuotaLVMLayoutType;
+
+VIR_ENUM_DECL(virStorageBackendQuotaLVMLayout);
+
+typedef struct _virStorageBackendQuotaLVMLayout virStorageBackendQuotaLVMLayout;
+struct _virStorageBackendQuotaLVMLayout {
+    virStorageBackendQuotaLVMLayoutType type;
+    unsigned int stripes;           /* of data; 0: as few as the type can have */
+    unsigned int mirrors;           /* copies beside the first; 0: one */
+    unsigned long long stripeSize;  /* 0: LVM's default */
+};
+
+int
+virStorageBackendQuotaLVMLayoutGetSizes(const virStorageBackendQuotaLVMLayout *layout,
+                                        unsigned long long extent,
+                                        unsigned long long capacity,
+                                        unsigned long long *logical,
+                                        unsigned long long *physical);
+
+void
+virStorageBackendQuotaLVMLayoutOfLV(const virStorageBackendQuotaLVMLV *lv,
+                                    virStorageBackendQuotaLVMLayout *layout);
+
+void
+virStorageBackendQuotaLVMLayoutAddArgs(const virStorageBackendQuotaLVMLayout *layout,
+                                       virCommand *cmd);
+
+int
+virStorageBackendQuotaLVMLayoutParse(xmlNodePtr node,
+                                     virStorageBackendQuotaLVMLayout *layout);
+
+void
+virStorageBackendQuotaLVMLayoutFormat(virBuffer *buf,
+                                      const virStorageBackendQuotaLVMLayout *layout);
+
 /* storage_backend_quota_lvm_conf.c: the definition's own namespace */
 
 typedef struct _virStoragePoolQuotaLVMDef virStoragePoolQuotaLVMDef;
@@ -28,6 +76,9 @@ struct _virStoragePoolQuotaLVMDef {
 
     bool hasCurrent;
     struct quota_state current;     /* as LVM had it at the last look */
+
+    bool hasLayout;
+    virStorageBackendQuotaLVMLayout layout; /* of thick volumes to be made */
 };
 
 extern virXMLNamespace virStoragePoolQuotaLVMXMLNamespace;
@@ -41,6 +92,13 @@ virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
 
 const struct quota_state *
 virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def);
+
+const virStorageBackendQuotaLVMLayout *
+virStorageBackendQuotaLVMGetLayout(virStoragePoolDef *def);
+
+void
+virStorageBackendQuotaLVMCopyLayout(virStoragePoolDef *def,
+                                    virStoragePoolDef *from);
 
 /* storage_backend_quota_lvm_lvm.c: asking LVM */
 
@@ -74,7 +132,6 @@ virStorageBackendQuotaLVMGroupRead(const char *group);
 
 /* storage_backend_quota_lvm_report.c: what LVM says of a tenant */
 
-typedef struct _virStorageBackendQuotaLVMLV virStorageBackendQuotaLVMLV;
 struct _virStorageBackendQuotaLVMLV {
     char *name;                     /* <tenant>.<volume> */
     const char *volume;             /* points into name; NULL: tagged, but not
@@ -82,6 +139,11 @@ struct _virStorageBackendQuotaLVMLV {
     char *uuid;
     char *segtype;
     char *tags;
+    char *origin;                   /* of a snapshot or clone, any LV of the
+                                       group; NULL: none, or removed */
+    unsigned long long originSize;  /* of a thick snapshot: its capacity */
+    unsigned int dataStripes;       /* of a striped or raid LV */
+    unsigned int dataCopies;
     unsigned long long size;
     unsigned long long physicalSize;    /* of the group, with all its parts */
     unsigned long long chunkSize;
@@ -227,7 +289,9 @@ int
 virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
                                  virStorageVolDef *vol,
                                  unsigned long long capacity,
-                                 unsigned long long *bytes);
+                                 const virStorageBackendQuotaLVMLayout *layout,
+                                 unsigned long long *bytes,
+                                 unsigned long long *physical);
 
 int
 virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,

@@ -27,6 +27,7 @@ virStorageBackendQuotaLVMClearLV(virStorageBackendQuotaLVMLV *lv)
     g_free(lv->uuid);
     g_free(lv->segtype);
     g_free(lv->tags);
+    g_free(lv->origin);
     memset(lv, 0, sizeof(*lv));
 }
 
@@ -74,8 +75,12 @@ virStorageBackendQuotaLVMCopyLV(virStorageBackendQuotaLVMLV *lv,
     lv->uuid = g_strdup(from->uuid);
     lv->segtype = g_strdup(from->segtype);
     lv->tags = g_strdup(from->tags);
+    lv->origin = g_strdup(from->origin ? from->origin : from->external_origin);
     lv->size = from->size_bytes;
     lv->physicalSize = from->physical_bytes;
+    lv->originSize = from->origin_bytes;
+    lv->dataStripes = from->data_stripes;
+    lv->dataCopies = from->data_copies;
     lv->chunkSize = from->chunk_bytes;
     lv->metadataSize = from->metadata_bytes;
 }

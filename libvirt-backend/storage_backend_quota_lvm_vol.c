@@ -109,23 +109,34 @@ virStorageBackendQuotaLVMVolEnd(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-/* LVM rounds up to whole extents; what is charged must be what it takes */
+/**
+ * virStorageBackendQuotaLVMRoundUp:
+ * @tenant: tenant, read
+ * @vol: who asks
+ * @capacity: what the volume is to hold
+ * @layout: of a thick volume, NULL: of a thin one
+ * @bytes: what it will hold: LVM rounds up to whole extents, on each leg
+ * @physical: what a thick volume takes; what is charged must be just that
+ */
 int
 virStorageBackendQuotaLVMRoundUp(virStorageBackendQuotaLVMTenant *tenant,
                                  virStorageVolDef *vol,
                                  unsigned long long capacity,
-                                 unsigned long long *bytes)
+                                 const virStorageBackendQuotaLVMLayout *layout,
+                                 unsigned long long *bytes,
+                                 unsigned long long *physical)
 {
-    unsigned long long extent = tenant->report.extentSize;
+    static const virStorageBackendQuotaLVMLayout linear;
 
-    if (capacity > LLONG_MAX - extent) {
+    if (virStorageBackendQuotaLVMLayoutGetSizes(layout ? layout : &linear,
+                                                tenant->report.extentSize,
+                                                capacity, bytes, physical) < 0) {
         virReportError(VIR_ERR_OVERFLOW,
                        _("capacity of %1$llu bytes of volume '%2$s' is too large"),
                        capacity, vol->name);
         return -1;
     }
 
-    *bytes = VIR_ROUND_UP(capacity, extent);
     return 0;
 }
 
@@ -234,7 +245,10 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virStorageBackendQuotaLVMLV *lv;
+    virStorageBackendQuotaLVMLayout layout;
     unsigned long long bytes;
+    unsigned long long now;
+    unsigned long long physical;
     unsigned long long more = 0;
 
     virCheckFlags(VIR_STORAGE_VOL_RESIZE_ALLOCATE |
@@ -250,7 +264,11 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         return -1;
     }
 
-    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, capacity, &bytes) < 0)
+    virStorageBackendQuotaLVMLayoutOfLV(lv, &layout);
+    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, lv->size, &layout,
+                                         &bytes, &now) < 0 ||
+        virStorageBackendQuotaLVMRoundUp(tenant, vol, capacity, &layout,
+                                         &bytes, &physical) < 0)
         return -1;
 
     if (bytes == 0 || (bytes < lv->size && !(flags & VIR_STORAGE_VOL_RESIZE_SHRINK))) {
@@ -268,7 +286,7 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
             return -1;
         }
     } else if (bytes > lv->size) {
-        more = bytes - lv->size;
+        more = physical - now;
         if (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, more) < 0)
             return -1;
     }

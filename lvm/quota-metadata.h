@@ -31,6 +31,8 @@ struct quota_metadata_lv {
     const char *origin;         /* of a snapshot, thin or not; NULL: none */
     const char *external_origin;    /* of a thin volume; NULL: none */
     const char *thin_pool;      /* of a thin volume; NULL: it is none */
+    uint64_t origin_bytes;      /* of a snapshot that is not thin: its own size,
+                                   as its users see it */
     uint64_t size_bytes;        /* of all segments; of a snapshot that is not
                                    thin: the space for its copies */
     uint64_t physical_bytes;    /* taken from the group for it, with all that
@@ -40,7 +42,8 @@ struct quota_metadata_lv {
     uint64_t chunk_bytes;       /* of a thin pool or a snapshot; 0: no such */
     uint64_t stripe_bytes;      /* 0: not striped */
     uint64_t transaction;       /* of a thin pool, or that made a thin volume */
-    unsigned stripes;           /* devices side by side, or legs of a raid */
+    unsigned data_stripes;      /* side by side, parity not counted; 1: linear */
+    unsigned data_copies;       /* of each stripe; 1: no mirror */
     bool is_visible;            /* not a part of another one */
     bool is_writable;
     bool is_merging;            /* into its origin */

@@ -224,6 +224,28 @@ static const char *segtype_of(struct parsing *p,
                              : type;
 }
 
+/* As lvs shows data_stripes and data_copies.  @legs: 0 if it has no such. */
+static void count_stripes(struct quota_metadata_lv *lv, uint64_t legs)
+{
+    unsigned parity = 0;
+
+    lv->data_stripes = legs ? legs : 1;
+    if (strcmp(lv->segtype, "raid1") == 0) {
+        lv->data_copies = lv->data_stripes;
+    } else if (strncmp(lv->segtype, "raid10", 6) == 0) {
+        lv->data_copies = lv->data_copies ? lv->data_copies : 2;
+    } else {
+        lv->data_copies = 1;
+        parity = strncmp(lv->segtype, "raid6", 5) == 0 ? 2 :
+                 strncmp(lv->segtype, "raid5", 5) == 0 ||
+                 strncmp(lv->segtype, "raid4", 5) == 0;
+    }
+    if (lv->data_stripes > parity) {
+        lv->data_stripes -= parity;
+    }
+    lv->data_stripes /= lv->data_copies;
+}
+
 static int read_segment(struct parsing *p, struct lv_node *node,
                         const struct dm_config_node *segment, bool is_first)
 {
@@ -245,7 +267,8 @@ static int read_segment(struct parsing *p, struct lv_node *node,
     if (!lv->segtype) {
         return -EBADMSG;
     }
-    lv->stripes = stripes ? stripes : devices ? devices : 1;
+    lv->data_copies = number_or_zero(segment, "data_copies");
+    count_stripes(lv, stripes ? stripes : devices);
     lv->stripe_bytes = number_or_zero(segment, "stripe_size") * SECTOR_BYTES;
     lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
     lv->transaction = number_or_zero(segment, "transaction_id");
@@ -371,6 +394,7 @@ static void join_snapshot(struct parsing *p, const struct dm_config_node *config
     node->lv->is_visible = true;
     node->lv->segtype = "snapshot";
     node->lv->origin = origin;
+    node->lv->origin_bytes = join->lv->size_bytes;
     node->lv->is_merging = is_merging;
     node->lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
 }

@@ -168,6 +168,66 @@ testSizes(const void *opaque)
 }
 
 
+struct testLayout {
+    virStorageBackendQuotaLVMLayout layout;
+    unsigned long long capacity;
+    unsigned long long logical;
+    unsigned long long physical;
+};
+
+/* What LVM 2.03.31 took for each of them, in extents of 4 MiB */
+static int
+testLayout(const void *opaque)
+{
+    const struct testLayout *data = opaque;
+    unsigned long long logical = 0;
+    unsigned long long physical = 0;
+    int ret = 0;
+
+    CHECK(virStorageBackendQuotaLVMLayoutGetSizes(&data->layout, 4 * MIB,
+                                                  data->capacity * 4 * MIB,
+                                                  &logical, &physical) == 0);
+    CHECK(logical == data->logical * 4 * MIB);
+    CHECK(physical == data->physical * 4 * MIB);
+    return ret;
+}
+
+
+static int
+testLayoutEdges(const void *opaque G_GNUC_UNUSED)
+{
+    virStorageBackendQuotaLVMLayout layout = {
+        .type = VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID1,
+    };
+    virStorageBackendQuotaLVMLV lv = { .dataStripes = 4, .dataCopies = 2 };
+    unsigned long long logical;
+    unsigned long long physical;
+    int ret = 0;
+
+    /* Metadata that does not fit one extent: 64 KiB extents, 1 TiB */
+    CHECK(virStorageBackendQuotaLVMLayoutGetSizes(&layout, 64 << 10, 1024 * GIB,
+                                                  &logical, &physical) == 0);
+    CHECK(logical == 1024 * GIB);
+    CHECK(physical == 2 * (1024 * GIB + (128 << 10)));
+
+    CHECK(virStorageBackendQuotaLVMLayoutGetSizes(&layout, 4 * MIB, LLONG_MAX,
+                                                  &logical, &physical) < 0);
+
+    lv.segtype = (char *) "raid5_ls";
+    virStorageBackendQuotaLVMLayoutOfLV(&lv, &layout);
+    CHECK(layout.type == VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID5);
+    CHECK(layout.stripes == 4 && layout.mirrors == 0);
+    lv.segtype = (char *) "raid10";
+    virStorageBackendQuotaLVMLayoutOfLV(&lv, &layout);
+    CHECK(layout.type == VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_RAID10);
+    CHECK(layout.stripes == 4 && layout.mirrors == 1);
+    lv.segtype = (char *) "cache";
+    virStorageBackendQuotaLVMLayoutOfLV(&lv, &layout);
+    CHECK(layout.type == VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_LINEAR);
+    return ret;
+}
+
+
 static int
 mymain(void)
 {
@@ -236,6 +296,64 @@ mymain(void)
     DO_TEST_BAD("limit outside of limits", "acme", "<name>vg0</name>",
                 "<quota:limit>5</quota:limit>",
                 "unknown element 'quota:limit' in the pool");
+
+#define DO_TEST_LAYOUT(title, layout, message) \
+    DO_TEST_BAD(title, "acme", "<name>vg0</name>", layout, message)
+
+    DO_TEST_LAYOUT("layout without a type", "<quota:layout/>", "unknown type");
+    DO_TEST_LAYOUT("layout that LVM has not", "<quota:layout type='raid7'/>",
+                   "unknown type 'raid7'");
+    DO_TEST_LAYOUT("layout twice",
+                   "<quota:layout type='raid1'/><quota:layout type='raid1'/>",
+                   "'quota:layout' is given twice");
+    DO_TEST_LAYOUT("mirrors of stripes",
+                   "<quota:layout type='striped'><quota:mirrors>1</quota:mirrors></quota:layout>",
+                   "'striped' has no mirrors");
+    DO_TEST_LAYOUT("stripes of mirrors",
+                   "<quota:layout type='raid1'><quota:stripes>2</quota:stripes></quota:layout>",
+                   "'raid1' has no stripes");
+    DO_TEST_LAYOUT("too few stripes",
+                   "<quota:layout type='raid6'><quota:stripes>2</quota:stripes></quota:layout>",
+                   "'raid6' needs at least 3 stripes, not 2");
+    DO_TEST_LAYOUT("too many legs",
+                   "<quota:layout type='raid5'><quota:stripes>64</quota:stripes></quota:layout>",
+                   "may have at most 64 legs");
+    DO_TEST_LAYOUT("no stripes",
+                   "<quota:layout type='striped'><quota:stripes>0</quota:stripes></quota:layout>",
+                   "'stripes' of 'quota:layout' is '0'");
+    DO_TEST_LAYOUT("stripe size that is no power of two",
+                   "<quota:layout type='striped'><quota:stripe_size unit='KiB'>96</quota:stripe_size></quota:layout>",
+                   "must be a power of two");
+    DO_TEST_LAYOUT("layout element in no namespace",
+                   "<quota:layout type='striped'><stripes>2</stripes></quota:layout>",
+                   "write it as 'quota:stripes'");
+    DO_TEST_LAYOUT("unknown element of a layout",
+                   "<quota:layout type='striped'><quota:legs>2</quota:legs></quota:layout>",
+                   "unknown element 'legs'");
+
+#define DO_TEST_LEGS(title, type, stripes, mirrors, capacity, logical, physical) \
+    do { \
+        struct testLayout data = { \
+            { VIR_STORAGE_BACKEND_QUOTA_LVM_LAYOUT_ ## type, stripes, mirrors, 0 }, \
+            capacity, logical, physical \
+        }; \
+        if (virTestRun("layout: " title, testLayout, &data) < 0) \
+            ret = -1; \
+    } while (0)
+
+    DO_TEST_LEGS("linear", LINEAR, 0, 0, 25, 25, 25);
+    DO_TEST_LEGS("striped", STRIPED, 0, 0, 25, 26, 26);
+    DO_TEST_LEGS("striped by 3", STRIPED, 3, 0, 25, 27, 27);
+    DO_TEST_LEGS("raid1", RAID1, 0, 0, 25, 25, 52);
+    DO_TEST_LEGS("raid1, three copies", RAID1, 0, 2, 25, 25, 78);
+    DO_TEST_LEGS("raid5", RAID5, 0, 0, 25, 26, 42);
+    DO_TEST_LEGS("raid5 of 5", RAID5, 4, 0, 25, 28, 40);
+    DO_TEST_LEGS("raid6", RAID6, 0, 0, 25, 27, 50);
+    DO_TEST_LEGS("raid6 of 7", RAID6, 5, 0, 25, 25, 42);
+    DO_TEST_LEGS("raid10", RAID10, 0, 0, 25, 26, 56);
+    DO_TEST_LEGS("raid10 of 6", RAID10, 3, 1, 25, 27, 60);
+    if (virTestRun("layout: edges", testLayoutEdges, NULL) < 0)
+        ret = -1;
 
     if (virTestRun("report", testReport, NULL) < 0)
         ret = -1;
