@@ -280,6 +280,7 @@ virStorageBackend virStorageBackendQuotaLVM = {
     .deletePool = virStorageBackendQuotaLVMDeletePool,
     .buildVolFrom = virStorageBackendQuotaLVMBuildVolFrom,
     .createVol = virStorageBackendQuotaLVMCreateVol,
+    .createVolFrom = virStorageBackendQuotaLVMCreateVolFrom,
     .refreshVol = virStorageBackendQuotaLVMRefreshVol,
     .deleteVol = virStorageBackendQuotaLVMDeleteVol,
     .resizeVol = virStorageBackendQuotaLVMResizeVol,

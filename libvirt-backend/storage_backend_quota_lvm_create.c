@@ -53,7 +53,7 @@ virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-static int
+int
 virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
                                      virStorageVolDef *vol)
 {
@@ -68,13 +68,6 @@ virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
     if (vol->target.encryption) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
                        _("volume '%1$s': pools of type quota-lvm do not make encrypted volumes: put <encryption> into the domain's disk"),
-                       vol->name);
-        return -1;
-    }
-
-    if (virStorageSourceHasBacking(&vol->target)) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("volume '%1$s': pools of type quota-lvm do not make volumes with a backing store"),
                        vol->name);
         return -1;
     }
@@ -110,45 +103,20 @@ virStorageBackendQuotaLVMSetPerms(virStorageVolDef *vol)
 
 
 /**
- * virStorageBackendQuotaLVMCreateVol:
- * @pool: pool object
- * @vol: volume; thin if it asks for less allocation than capacity
+ * virStorageBackendQuotaLVMCreateEnd:
+ * @tenant: tenant, locked
+ * @def: pool definition
+ * @vol: new volume, brought to what LVM says of it
+ * @name: its LV, which was just made; removed again on error
  */
 int
-virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol)
+virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
+                                   virStoragePoolDef *def,
+                                   virStorageVolDef *vol,
+                                   const char *name)
 {
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    bool thin = vol->target.allocation < vol->target.capacity;
-    const virStorageBackendQuotaLVMLayout *layout = NULL;
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virStorageBackendQuotaLVMLV *lv;
     virErrorPtr err;
-    char name[QUOTA_LV_MAX_BYTES + 1];
-    unsigned long long bytes;
-    unsigned long long physical;
-
-    if (!thin)
-        layout = virStorageBackendQuotaLVMGetLayout(def);
-
-    if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
-        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
-        return -1;
-
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
-        virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
-                                         layout, &bytes, &physical) < 0)
-        return -1;
-
-    if (!thin &&
-        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0)
-        return -1;
-
-    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout) < 0) {
-        if (!thin)
-            virStorageBackendQuotaLVMTenantDischarge(tenant, physical);
-        return -1;
-    }
 
     if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
         goto error;
@@ -172,4 +140,89 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
         ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
     virErrorRestore(&err);
     return -1;
+}
+
+
+static int
+virStorageBackendQuotaLVMCreateFromBacking(virStorageBackendQuotaLVMTenant *tenant,
+                                           virStoragePoolDef *def,
+                                           virStorageVolDef *vol,
+                                           const char *name)
+{
+    g_auto(virStorageBackendQuotaLVMReport) whole = { 0 };
+    virStorageBackendQuotaLVMLV *origin;
+
+    if (virStorageBackendQuotaLVMFindOrigin(tenant, def, vol,
+                                            vol->target.backingStore->path,
+                                            &origin, &whole) < 0)
+        return -1;
+
+    return virStorageBackendQuotaLVMCreateSnapshot(tenant, vol, origin, name,
+                                                   false);
+}
+
+
+static int
+virStorageBackendQuotaLVMCreateEmpty(virStorageBackendQuotaLVMTenant *tenant,
+                                     virStoragePoolDef *def,
+                                     virStorageVolDef *vol,
+                                     const char *name)
+{
+    bool thin = vol->target.allocation < vol->target.capacity;
+    const virStorageBackendQuotaLVMLayout *layout = NULL;
+    unsigned long long bytes;
+    unsigned long long physical;
+
+    if (!thin)
+        layout = virStorageBackendQuotaLVMGetLayout(def);
+
+    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
+                                         layout, &bytes, &physical) < 0)
+        return -1;
+
+    if (!thin &&
+        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0)
+        return -1;
+
+    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout) < 0) {
+        if (!thin)
+            virStorageBackendQuotaLVMTenantDischarge(tenant, physical);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMCreateVol:
+ * @pool: pool object
+ * @vol: volume; one with a backing store is a snapshot of that; any other is
+ *       thin if it asks for less allocation than capacity
+ */
+int
+virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    int rc;
+
+    if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
+        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
+        return -1;
+
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+        return -1;
+
+    if (virStorageSourceHasBacking(&vol->target))
+        rc = virStorageBackendQuotaLVMCreateFromBacking(tenant, def, vol, name);
+    else
+        rc = virStorageBackendQuotaLVMCreateEmpty(tenant, def, vol, name);
+
+    if (rc < 0)
+        return -1;
+
+    return virStorageBackendQuotaLVMCreateEnd(tenant, def, vol, name);
 }

@@ -67,6 +67,13 @@ void
 virStorageBackendQuotaLVMLayoutFormat(virBuffer *buf,
                                       const virStorageBackendQuotaLVMLayout *layout);
 
+/* Tags of single LVs, beside those of the tenant and its limits */
+
+/* Set by the operator: tenants of the group may make clones of this LV */
+#define QUOTA_TAG_BASE QUOTA_TAG_PREFIX "base"
+/* A thin volume that was made as a copy of its origin, not as a snapshot */
+#define QUOTA_TAG_CLONE QUOTA_TAG_PREFIX "clone"
+
 /* storage_backend_quota_lvm_conf.c: the definition's own namespace */
 
 typedef struct _virStoragePoolQuotaLVMDef virStoragePoolQuotaLVMDef;
@@ -142,12 +149,14 @@ struct _virStorageBackendQuotaLVMLV {
     char *origin;                   /* of a snapshot or clone, any LV of the
                                        group; NULL: none, or removed */
     unsigned long long originSize;  /* of a thick snapshot: its capacity */
+    char *pool;                     /* thin pool of a thin volume, or NULL */
     unsigned int dataStripes;       /* of a striped or raid LV */
     unsigned int dataCopies;
     unsigned long long size;
     unsigned long long physicalSize;    /* of the group, with all its parts */
     unsigned long long chunkSize;
     unsigned long long metadataSize;
+    bool readOnly;
 };
 
 typedef struct _virStorageBackendQuotaLVMReport virStorageBackendQuotaLVMReport;
@@ -170,8 +179,24 @@ virStorageBackendQuotaLVMReadReport(const char *group,
                                     const char *tenant,
                                     virStorageBackendQuotaLVMReport *report);
 
+int
+virStorageBackendQuotaLVMReadWholeGroup(const char *group,
+                                        const char *tenant,
+                                        virStorageBackendQuotaLVMReport *report);
+
 void
 virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virStorageBackendQuotaLVMReport,
+                                 virStorageBackendQuotaLVMClearReport);
+
+virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindName(virStorageBackendQuotaLVMReport *report,
+                                  const char *name);
+
+bool
+virStorageBackendQuotaLVMHasTag(const virStorageBackendQuotaLVMLV *lv,
+                                const char *tag);
 
 virStorageBackendQuotaLVMLV *
 virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
@@ -233,6 +258,9 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
                                       virStoragePoolDef *newDef);
 
 int
+virStorageBackendQuotaLVMTenantOpenLedger(virStorageBackendQuotaLVMTenant *tenant);
+
+int
 virStorageBackendQuotaLVMTenantPublish(virStorageBackendQuotaLVMTenant *tenant,
                                        virStoragePoolDef *def);
 
@@ -264,6 +292,11 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
                                    unsigned int flags);
 
 /* storage_backend_quota_lvm_vol.c: volumes */
+
+void
+virStorageBackendQuotaLVMVolUpdateBacking(virStoragePoolDef *def,
+                                          virStorageVolDef *vol,
+                                          virStorageBackendQuotaLVMLV *lv);
 
 void
 virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
@@ -302,17 +335,63 @@ virStorageBackendQuotaLVMRefreshVol(virStoragePoolObj *pool,
                                     virStorageVolDef *vol);
 
 int
-virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol,
-                                   unsigned int flags);
-
-int
 virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
                                    virStorageVolDef *vol,
                                    unsigned long long capacity,
                                    unsigned int flags);
 
+/* storage_backend_quota_lvm_snapshot.c: volumes that begin with another's
+ * content, and what depends on what */
+
+bool
+virStorageBackendQuotaLVMIsThin(const virStorageBackendQuotaLVMLV *lv);
+
+bool
+virStorageBackendQuotaLVMIsThickSnapshot(const virStorageBackendQuotaLVMLV *lv);
+
+virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindThickSnapshot(virStorageBackendQuotaLVMTenant *tenant,
+                                           const virStorageBackendQuotaLVMLV *lv);
+
+int
+virStorageBackendQuotaLVMFindOrigin(virStorageBackendQuotaLVMTenant *tenant,
+                                    virStoragePoolDef *def,
+                                    virStorageVolDef *vol,
+                                    const char *path,
+                                    virStorageBackendQuotaLVMLV **origin,
+                                    virStorageBackendQuotaLVMReport *whole);
+
+int
+virStorageBackendQuotaLVMCreateSnapshot(virStorageBackendQuotaLVMTenant *tenant,
+                                        virStorageVolDef *vol,
+                                        virStorageBackendQuotaLVMLV *origin,
+                                        const char *name,
+                                        bool clone);
+
+int
+virStorageBackendQuotaLVMCreateVolFrom(virStoragePoolObj *pool,
+                                       virStorageVolDef *vol,
+                                       virStorageVolDef *inputvol,
+                                       unsigned int flags);
+
+/* storage_backend_quota_lvm_delete.c */
+
+int
+virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   unsigned int flags);
+
 /* storage_backend_quota_lvm_create.c: new volumes */
+
+int
+virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
+                                     virStorageVolDef *vol);
+
+int
+virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
+                                   virStoragePoolDef *def,
+                                   virStorageVolDef *vol,
+                                   const char *name);
 
 int
 virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,

@@ -28,6 +28,7 @@ virStorageBackendQuotaLVMClearLV(virStorageBackendQuotaLVMLV *lv)
     g_free(lv->segtype);
     g_free(lv->tags);
     g_free(lv->origin);
+    g_free(lv->pool);
     memset(lv, 0, sizeof(*lv));
 }
 
@@ -45,16 +46,11 @@ virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report)
 }
 
 
-/* Parts of an LV may have its tags, but are charged with it */
 static bool
-virStorageBackendQuotaLVMIsTenants(const struct quota_metadata_lv *lv,
-                                   const char *tag)
+virStorageBackendQuotaLVMHasTagIn(const char *tags,
+                                  const char *tag)
 {
-    const char *tags = lv->tags;
     size_t len = strlen(tag);
-
-    if (!lv->is_visible)
-        return false;
 
     for (; *tags; tags += strcspn(tags, ","), tags += *tags == ',') {
         if (STREQLEN(tags, tag, len) && (tags[len] == ',' || tags[len] == '\0'))
@@ -76,6 +72,8 @@ virStorageBackendQuotaLVMCopyLV(virStorageBackendQuotaLVMLV *lv,
     lv->segtype = g_strdup(from->segtype);
     lv->tags = g_strdup(from->tags);
     lv->origin = g_strdup(from->origin ? from->origin : from->external_origin);
+    lv->pool = g_strdup(from->thin_pool);
+    lv->readOnly = !from->is_writable;
     lv->size = from->size_bytes;
     lv->physicalSize = from->physical_bytes;
     lv->originSize = from->origin_bytes;
@@ -133,6 +131,32 @@ virStorageBackendQuotaLVMFindThinPool(virStorageBackendQuotaLVMReport *report)
 }
 
 
+/* Takes the LVs with @tag, or all if it is NULL.  Parts of an LV may have its
+ * tags, but are charged with it. */
+static void
+virStorageBackendQuotaLVMCopyLVs(const struct quota_metadata_group *group,
+                                 const char *tenant,
+                                 const char *tag,
+                                 virStorageBackendQuotaLVMReport *report)
+{
+    size_t nlvs = 0;
+    size_t i;
+
+    report->lvs = g_new0(virStorageBackendQuotaLVMLV, group->nlvs + 1);
+    for (i = 0; i < group->nlvs; i++) {
+        const struct quota_metadata_lv *lv = &group->lvs[i];
+
+        if (lv->is_visible &&
+            (!tag || virStorageBackendQuotaLVMHasTagIn(lv->tags, tag)))
+            virStorageBackendQuotaLVMCopyLV(&report->lvs[nlvs++], lv, tenant);
+    }
+
+    report->nlvs = nlvs;
+    report->extentSize = group->extent_bytes;
+    report->state.group_free_bytes = group->free_bytes;
+}
+
+
 /**
  * virStorageBackendQuotaLVMFillReport:
  * @group: what LVM knows of the group
@@ -145,28 +169,11 @@ virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
                                     virStorageBackendQuotaLVMReport *report)
 {
     g_autofree char *tag = g_strdup_printf("%s%s", QUOTA_TAG_TENANT, tenant);
-    size_t nlvs = 0;
     size_t i;
 
-    for (i = 0; i < group->nlvs; i++) {
-        if (virStorageBackendQuotaLVMIsTenants(&group->lvs[i], tag))
-            nlvs++;
-    }
-
-    report->lvs = g_new0(virStorageBackendQuotaLVMLV, nlvs + 1);
-    for (i = 0; i < group->nlvs; i++) {
-        virStorageBackendQuotaLVMLV *lv = &report->lvs[report->nlvs];
-
-        if (!virStorageBackendQuotaLVMIsTenants(&group->lvs[i], tag))
-            continue;
-
-        virStorageBackendQuotaLVMCopyLV(lv, &group->lvs[i], tenant);
-        virStorageBackendQuotaLVMChargeLV(report, lv);
-        report->nlvs++;
-    }
-
-    report->extentSize = group->extent_bytes;
-    report->state.group_free_bytes = group->free_bytes;
+    virStorageBackendQuotaLVMCopyLVs(group, tenant, tag, report);
+    for (i = 0; i < report->nlvs; i++)
+        virStorageBackendQuotaLVMChargeLV(report, &report->lvs[i]);
     virStorageBackendQuotaLVMFindThinPool(report);
 }
 
@@ -189,6 +196,53 @@ virStorageBackendQuotaLVMReadReport(const char *group,
 
     virStorageBackendQuotaLVMFillReport(metadata, tenant, report);
     return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMReadWholeGroup:
+ * @group: volume group, whose lock the caller holds
+ * @tenant: whose volumes get their names
+ * @report: empty, is filled in; to be cleared by the caller even after an error
+ *
+ * All LVs of all tenants and of nobody, for what reaches beyond a tenant: base
+ * images, and who depends on them.  Nothing is charged.
+ */
+int
+virStorageBackendQuotaLVMReadWholeGroup(const char *group,
+                                        const char *tenant,
+                                        virStorageBackendQuotaLVMReport *report)
+{
+    const struct quota_metadata_group *metadata;
+
+    if (!(metadata = virStorageBackendQuotaLVMGroupRead(group)))
+        return -1;
+
+    virStorageBackendQuotaLVMCopyLVs(metadata, tenant, NULL, report);
+    return 0;
+}
+
+
+virStorageBackendQuotaLVMLV *
+virStorageBackendQuotaLVMFindName(virStorageBackendQuotaLVMReport *report,
+                                  const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < report->nlvs; i++) {
+        if (STREQ(report->lvs[i].name, name))
+            return &report->lvs[i];
+    }
+
+    return NULL;
+}
+
+
+bool
+virStorageBackendQuotaLVMHasTag(const virStorageBackendQuotaLVMLV *lv,
+                                const char *tag)
+{
+    return virStorageBackendQuotaLVMHasTagIn(lv->tags, tag);
 }
 
 

@@ -276,7 +276,8 @@ virStorageBackendQuotaLVMTenantFirstSample(virStorageBackendQuotaLVMTenant *tena
 }
 
 
-static int
+/* Opens the ledger, making it first where it is missing */
+int
 virStorageBackendQuotaLVMTenantOpenLedger(virStorageBackendQuotaLVMTenant *tenant)
 {
     int rc;

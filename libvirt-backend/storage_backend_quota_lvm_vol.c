@@ -23,6 +23,26 @@
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_vol");
 
 
+/* A clone inside the pool is a volume in its own right: what it shares with its
+ * origin is nobody's concern. */
+void
+virStorageBackendQuotaLVMVolUpdateBacking(virStoragePoolDef *def,
+                                          virStorageVolDef *vol,
+                                          virStorageBackendQuotaLVMLV *lv)
+{
+    g_clear_pointer(&vol->target.backingStore, virObjectUnref);
+
+    if (!lv->origin || virStorageBackendQuotaLVMHasTag(lv, QUOTA_TAG_CLONE))
+        return;
+
+    vol->target.backingStore = virStorageSourceNew();
+    vol->target.backingStore->type = VIR_STORAGE_TYPE_BLOCK;
+    vol->target.backingStore->format = VIR_STORAGE_FILE_RAW;
+    vol->target.backingStore->path = g_strdup_printf("%s/%s", def->target.path,
+                                                     lv->origin);
+}
+
+
 void
 virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
                                    virStorageVolDef *vol,
@@ -36,13 +56,17 @@ virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
     g_free(vol->target.path);
     vol->target.path = g_strdup_printf("%s/%s", def->target.path, lv->name);
 
+    virStorageBackendQuotaLVMVolUpdateBacking(def, vol, lv);
+
     vol->target.capacity = lv->size;
     /* raid's legs and metadata too */
     vol->target.allocation = MAX(lv->size, lv->physicalSize);
-    vol->target.sparse = STREQ(lv->segtype, "thin");
+    vol->target.sparse = virStorageBackendQuotaLVMIsThin(lv);
     if (vol->target.sparse) {
         vol->target.allocation =
             virStorageBackendQuotaLVMGetThinMapped(def->source.name, lv->name);
+    } else if (virStorageBackendQuotaLVMIsThickSnapshot(lv)) {
+        vol->target.capacity = lv->originSize;
     }
 }
 
@@ -154,57 +178,28 @@ virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-/* Called for every look at a volume: asks device-mapper alone */
+/* Called for every look at a volume: asks device-mapper alone.  The storage
+ * driver also calls it for the volume of another pool that one of this pool is
+ * copied from. */
 int
 virStorageBackendQuotaLVMRefreshVol(virStoragePoolObj *pool,
                                     virStorageVolDef *vol)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autofree char *path = NULL;
     char name[QUOTA_LV_MAX_BYTES + 1];
 
-    if (vol->target.sparse &&
-        quota_name_format_lv(def->source.tenant, vol->name, name) == 0) {
+    if (!vol->target.sparse ||
+        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
+        return 0;
+
+    path = g_strdup_printf("%s/%s", def->target.path, name);
+    if (STREQ_NULLABLE(vol->target.path, path)) {
         vol->target.allocation =
             virStorageBackendQuotaLVMGetThinMapped(def->source.name, name);
     }
 
     return 0;
-}
-
-
-int
-virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol,
-                                   unsigned int flags)
-{
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virStorageBackendQuotaLVMLV *lv;
-
-    virCheckFlags(0, -1);
-
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
-        return -1;
-
-    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
-        bool inUse;
-
-        if (virStorageBackendQuotaLVMIsActive(tenant->group, lv->name, &inUse) &&
-            inUse) {
-            virReportError(VIR_ERR_OPERATION_INVALID,
-                           _("volume '%1$s' of tenant '%2$s' is in use: stop what has %3$s open first"),
-                           vol->name, tenant->name, vol->target.path);
-            return -1;
-        }
-
-        if (virStorageBackendQuotaLVMRemoveLV(tenant, lv->name) < 0)
-            return -1;
-    } else {
-        VIR_WARN("LV of volume '%s' of pool '%s' is gone already",
-                 vol->name, def->name);
-    }
-
-    return virStorageBackendQuotaLVMVolEnd(tenant, def);
 }
 
 
@@ -245,6 +240,7 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virStorageBackendQuotaLVMLV *lv;
+    virStorageBackendQuotaLVMLV *snapshot;
     virStorageBackendQuotaLVMLayout layout;
     unsigned long long bytes;
     unsigned long long now;
@@ -264,6 +260,13 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         return -1;
     }
 
+    if ((snapshot = virStorageBackendQuotaLVMFindThickSnapshot(tenant, lv))) {
+        virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
+                       _("volume '%1$s' has a thick snapshot, '%2$s', and LVM does not resize it meanwhile: delete the snapshot first"),
+                       vol->name, snapshot->name);
+        return -1;
+    }
+
     virStorageBackendQuotaLVMLayoutOfLV(lv, &layout);
     if (virStorageBackendQuotaLVMRoundUp(tenant, vol, lv->size, &layout,
                                          &bytes, &now) < 0 ||
@@ -278,7 +281,14 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         return -1;
     }
 
-    if (STREQ(lv->segtype, "thin")) {
+    if (virStorageBackendQuotaLVMIsThickSnapshot(lv)) {
+        virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
+                       _("volume '%1$s' is a thick snapshot: its capacity is that of '%2$s'"),
+                       vol->name, lv->origin);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMIsThin(lv)) {
         if (flags & VIR_STORAGE_VOL_RESIZE_ALLOCATE) {
             virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
                            _("volume '%1$s' is thin and takes space as it is written: resize it without allocating"),
