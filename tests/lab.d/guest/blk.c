@@ -187,8 +187,8 @@ int main(int argc, char **argv)
         error = errno;
     }
     t = now_ns();
-    printf("op=%s bytes=%" PRIu64 " began=%.3f ended=%.3f slowest_ms=%.1f errors=%d",
-           argv[1], bytes, started / 1e9, t / 1e9, slowest / 1e6,
+    printf("op=%s offset=%" PRIu64 " bytes=%" PRIu64 " began=%.3f ended=%.3f slowest_ms=%.1f errors=%d",
+           argv[1], offset, bytes, started / 1e9, t / 1e9, slowest / 1e6,
            error || bad ? 1 : 0);
     if (error) {
         printf(" errno=%d at=%" PRIu64, error, where);
