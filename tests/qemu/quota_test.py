@@ -275,7 +275,7 @@ class StorageDaemon:
     def take_events(self, name):
         """Those that have come since the last call."""
         self.qmp('query-version')
-        found = [e['data'] for e in self.events if e['event'] == name]
+        found = [e.get('data', {}) for e in self.events if e['event'] == name]
         self.events = [e for e in self.events if e['event'] != name]
         return found
 
