@@ -417,30 +417,38 @@ lvm_devices_compare(gconstpointer left, gconstpointer right)
 }
 
 GPtrArray *
-lvm_groups_read(GError **error)
+lvm_groups_read(const char *group, GError **error)
 {
-    g_autoptr(GPtrArray) devices = lvm_devices_read(error);
+    g_autoptr(GPtrArray) devices = NULL;
     g_autoptr(GPtrArray) groups =
         g_ptr_array_new_with_free_func((GDestroyNotify)lvm_group_free);
-    GError *failure = NULL;
     const char *last = "";
+    LvmGroup *one;
 
+    if (group) {
+        one = lvm_group_read(group, error);
+        if (!one)
+            return NULL;
+        g_ptr_array_add(groups, one);
+        return g_steal_pointer(&groups);
+    }
+
+    devices = lvm_devices_read(error);
     if (!devices)
         return NULL;
     g_ptr_array_sort(devices, lvm_devices_compare);
     for (guint i = 0; i < devices->len; i++) {
         const LvmDevice *device = g_ptr_array_index(devices, i);
-        LvmGroup *group;
+        g_autoptr(GError) failure = NULL;
 
         if (g_str_equal(device->group, last))
             continue;
         last = device->group;
-        group = lvm_reader_read(lvm_reader_get(last), last, devices, &failure);
-        if (group)
-            g_ptr_array_add(groups, group);
+        one = lvm_reader_read(lvm_reader_get(last), last, devices, &failure);
+        if (one)
+            g_ptr_array_add(groups, one);
         else
             log_message(LOG_WARNING, "%s", failure->message);
-        g_clear_error(&failure);
     }
     return g_steal_pointer(&groups);
 }
@@ -448,23 +456,12 @@ lvm_groups_read(GError **error)
 GPtrArray *
 lvm_tenants_read(const char *group, const char *tenant, GError **error)
 {
-    g_autoptr(GPtrArray) groups = NULL;
+    g_autoptr(GPtrArray) groups = lvm_groups_read(group, error);
     g_autoptr(GPtrArray) tenants =
         g_ptr_array_new_with_free_func((GDestroyNotify)lvm_tenant_free);
 
-    if (group) {
-        LvmGroup *one = lvm_group_read(group, error);
-
-        if (!one)
-            return NULL;
-        groups =
-            g_ptr_array_new_with_free_func((GDestroyNotify)lvm_group_free);
-        g_ptr_array_add(groups, one);
-    } else {
-        groups = lvm_groups_read(error);
-        if (!groups)
-            return NULL;
-    }
+    if (!groups)
+        return NULL;
     for (guint i = 0; i < groups->len; i++) {
         GPtrArray *all = ((LvmGroup *)g_ptr_array_index(groups, i))->tenants;
 

@@ -14,10 +14,11 @@
 #include "group.h"
 
 /*
- * lvm_groups_read: every group of the host that can be read, by name; the log has
- * the others.  lvm_group_read: the one.  Decisions need the group's lock.
+ * lvm_groups_read: @group, or (NULL) every group of the host that can be read, by
+ * name: the log has the others.  lvm_group_read: the one.  Decisions need the
+ * group's lock.
  */
-GPtrArray *lvm_groups_read(GError **error);
+GPtrArray *lvm_groups_read(const char *group, GError **error);
 LvmGroup *lvm_group_read(const char *group, GError **error);
 
 /*

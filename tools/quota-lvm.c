@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "config-tools.h"
 #include "log.h"
 #include "set.h"
@@ -122,7 +123,7 @@ find(const char *group, const char *tenant, GError **error)
     return found;
 }
 
-/* ---- list, show, check --------------------------------------------------- */
+/* ---- list, show --------------------------------------------------- */
 
 static int
 command_list(int argc, char **argv)
@@ -207,79 +208,145 @@ command_show(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* check_group: check the tenants of a locked group; counts differences. */
-static int
-check_group(const char *group, const char *tenant, unsigned *differences)
+/* ---- check --------------------------------------------------------------- */
+
+/* struct check_target: what an argument of check names. */
+struct check_target {
+    char *group;                /* NULL: every group that has the tenant */
+    char *tenant;               /* NULL: all of the group */
+    bool is_found;
+};
+
+static void
+check_target_free(struct check_target *target)
 {
-    g_autoptr(GPtrArray) tenants = NULL;
-    g_autoptr(GError) error = NULL;
-    int lock_fd = quota_group_lock(group);
+    g_free(target->group);
+    g_free(target->tenant);
+    g_free(target);
+}
+
+/* check_locked: a group, read anew under its lock; an error ends the check. */
+static bool
+check_locked(const char *name, GPtrArray *targets, GPtrArray *results,
+             GError **error)
+{
+    g_autoptr(LvmGroup) group = NULL;
+    g_autoptr(GError) problem = NULL;
+    int lock_fd = quota_group_lock(name);
 
     if (lock_fd < 0) {
-        g_set_error(&error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group %s: %s", group,
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
+                    "cannot lock the group %s: %s", name,
                     g_strerror(-lock_fd));
-        return failure(error);
+        return false;
     }
-    tenants = lvm_tenants_read(group, tenant, &error);
-    for (guint i = 0; tenants && i < tenants->len; i++) {
-        const LvmTenant *lvm = g_ptr_array_index(tenants, i);
-        g_autoptr(GPtrArray) found = survey_check(lvm);
+    group = lvm_group_read(name, &problem);
+    for (guint i = 0; group && i < targets->len; i++) {
+        struct check_target *target = g_ptr_array_index(targets, i);
 
-        for (guint j = 0; j < found->len; j++)
-            g_print("tenant %s in group %s: %s\n", lvm->tenant, lvm->group,
-                    (const char *)g_ptr_array_index(found, j));
-        if (found->len == 0)
-            g_print("tenant %s in group %s: ok\n", lvm->tenant, lvm->group);
-        *differences += found->len;
+        if (target->group && !g_str_equal(target->group, name))
+            continue;
+        if (target->tenant &&
+            !lvm_group_find_tenant(group, target->tenant))
+            continue;
+        target->is_found = true;
+        check_group(group, target->tenant, results);
     }
     quota_group_unlock(lock_fd);
-    return tenants ? EXIT_SUCCESS : failure(error);
+    if (problem)
+        g_propagate_error(error, g_steal_pointer(&problem));
+    return group || !*error;
+}
+
+/* check_strays: ledgers of groups that LVM does not have, or not any more. */
+static void
+check_strays(const GPtrArray *groups, GPtrArray *results)
+{
+    g_autoptr(GDir) dir = g_dir_open(QUOTA_LEDGER_DIR, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        bool is_known = name[0] == '.' ||
+            quota_name_check_group(name, NULL) < 0;
+
+        for (guint i = 0; i < groups->len && !is_known; i++) {
+            const LvmGroup *group = g_ptr_array_index(groups, i);
+
+            is_known = group->tenants->len && g_str_equal(group->name, name);
+        }
+        if (!is_known)
+            check_stray_group(name, results);
+    }
 }
 
 static int
 command_check(int argc, char **argv)
 {
     g_autofree char *group = NULL;
+    gboolean is_json = FALSE;
     const GOptionEntry entries[] = {
         { "group", 'g', 0, G_OPTION_ARG_STRING, &group,
-          "Only the tenants of this volume group", "GROUP" },
+          "Only this volume group", "GROUP" },
+        { "json", 0, 0, G_OPTION_ARG_NONE, &is_json, "Print JSON", NULL },
         { NULL, 0, 0, 0, NULL, NULL, NULL },
     };
-    g_autoptr(GPtrArray) tenants = NULL;
+    g_autoptr(GPtrArray) targets =
+        g_ptr_array_new_with_free_func((GDestroyNotify)check_target_free);
+    g_autoptr(GPtrArray) results = check_results_new();
+    g_autoptr(GPtrArray) groups = NULL;
     g_autoptr(GError) error = NULL;
-    const char *last = "";
-    unsigned differences = 0;
+    g_autofree char *text = NULL;
     int status = EXIT_SUCCESS;
-    bool ok = parse("Compare the ledgers with LVM and the kernel.",
-                    "[TENANT] - check", entries, &argc, &argv, &status);
+    bool ok = parse("Compare LVM, the kernel and the ledgers.",
+                    "[[GROUP/]TENANT...] - check", entries, &argc, &argv,
+                    &status);
 
     if (!ok)
         return status;
-    if (argc > 2)
-        return usage_error("check takes one tenant, or none for all");
-    if (!check_names(group, argv[1], &status))
+    if (!check_names(group, NULL, &status))
         return status;
+    for (int i = 1; i < argc || i == 1; i++) {
+        struct check_target *target = g_new0(struct check_target, 1);
+        const char *slash = i < argc ? strchr(argv[i], '/') : NULL;
 
-    tenants = lvm_tenants_read(group, argv[1], &error);
-    if (!tenants)
+        g_ptr_array_add(targets, target);
+        target->group = slash ? g_strndup(argv[i], slash - argv[i])
+                              : g_strdup(group);
+        target->tenant = i < argc ? g_strdup(slash ? slash + 1 : argv[i])
+                                  : NULL;
+        if (!check_names(target->group, target->tenant, &status))
+            return status;
+        if (group && !g_str_equal(group, target->group))
+            return usage_error("'%s' is not in the group %s", argv[i], group);
+    }
+
+    groups = lvm_groups_read(group, &error);
+    if (!groups)
         return failure(error);
-    if (argv[1] && tenants->len == 0) {
-        g_autoptr(LvmTenant) none = find(group, argv[1], &error);
+    for (guint i = 0; i < groups->len; i++) {
+        const LvmGroup *one = g_ptr_array_index(groups, i);
 
-        return error ? failure(error) : EXIT_FAILURE;
+        /* groups of others are none of our business */
+        if (one->tenants->len == 0 && !group)
+            continue;
+        if (!check_locked(one->name, targets, results, &error))
+            return failure(error);
     }
-    for (guint i = 0; i < tenants->len; i++) {
-        const LvmTenant *lvm = g_ptr_array_index(tenants, i);
+    if (argc == 1 && !group)
+        check_strays(groups, results);
+    for (guint i = 0; i < targets->len; i++) {
+        const struct check_target *target = g_ptr_array_index(targets, i);
 
-        if (!g_str_equal(lvm->group, last)) {
-            status = check_group(lvm->group, argv[1], &differences);
-            if (status != EXIT_SUCCESS)
-                return status;
+        if (!target->is_found && target->tenant) {
+            g_autoptr(LvmTenant) none = find(target->group, target->tenant,
+                                             &error);
+
+            return error ? failure(error) : EXIT_FAILURE;
         }
-        last = lvm->group;
     }
-    return differences ? EXIT_FAILURE : EXIT_SUCCESS;
+    text = is_json ? check_json(results) : check_text(results);
+    g_print("%s", text);
+    return check_count(results) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* ---- set ----------------------------------------------------------------- */
@@ -356,7 +423,7 @@ static const struct {
     { "list", command_list, "show all tenants" },
     { "show", command_show, "show one tenant with all its limits" },
     { "set", command_set, "change a tenant's limits, live" },
-    { "check", command_check, "compare ledgers with LVM and the kernel" },
+    { "check", command_check, "compare LVM, the kernel and the ledgers" },
 };
 
 static void

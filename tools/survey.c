@@ -3,16 +3,11 @@
  * survey.c: what LVM, the kernel and the ledger each say of a tenant.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 
-#include "instance.h"
 #include "sigbus.h"
 #include "survey.h"
 #include "thin-status.h"
-
-/* A sampler that was not heard of for so long does not sample. */
-#define SURVEY_STALE_NS (UINT64_C(5) * 1000000000)
 
 int
 survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes)
@@ -29,7 +24,7 @@ survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes)
     return ret;
 }
 
-static int
+int
 survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger)
 {
     char path[PATH_MAX];
@@ -122,99 +117,4 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
         }
         quota_ledger_close(ledger);
     }
-}
-
-static void
-survey_compare(GPtrArray *differences, const char *what, uint64_t truth,
-               uint64_t ledger)
-{
-    if (truth != ledger)
-        g_ptr_array_add(differences,
-                        g_strdup_printf("%s: LVM says %" PRIu64 ", the ledger "
-                                        "%" PRIu64, what, truth, ledger));
-}
-
-static void
-survey_check_usage(GPtrArray *differences, const LvmTenant *lvm,
-                   struct quota_ledger *ledger)
-{
-    struct quota_usage usage;
-    uint64_t thin_bytes = 0;
-
-    /* The kernel first: whatever it counts then was reserved before, so the
-     * ledger may not say less afterwards.  A discard between the two can make
-     * it do so rightly: hence more than one look. */
-    for (int attempt = 0; ; attempt++) {
-        if (survey_thin_bytes(lvm, &thin_bytes) < 0)
-            return;
-        quota_usage_read(ledger, &usage);
-        if (usage.sampled_bytes + usage.unsampled_bytes >= thin_bytes)
-            break;
-        if (attempt == 2) {
-            g_ptr_array_add(differences, g_strdup_printf(
-                "used bytes: the kernel says %" PRIu64 ", the ledger only %"
-                PRIu64, thin_bytes,
-                usage.sampled_bytes + usage.unsampled_bytes));
-            break;
-        }
-        g_usleep(100000);
-    }
-    if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST)
-        g_ptr_array_add(differences,
-                        g_strdup("the ledger contradicts itself"));
-    if (instance_is_running() && lvm->thin_dm_uuid &&
-        quota_clock_ns() - usage.sample_ns > SURVEY_STALE_NS)
-        g_ptr_array_add(differences, g_strdup(usage.sample_ns
-            ? "quota-lvmd runs, but its last sample is more than 5 s old"
-            : "quota-lvmd runs, but has never taken a sample"));
-}
-
-GPtrArray *
-survey_check(const LvmTenant *lvm)
-{
-    GPtrArray *differences = g_ptr_array_new_with_free_func(g_free);
-    struct quota_ledger *ledger = NULL;
-    struct thin_status status;
-    struct quota_state state;
-    int ret;
-
-    if (lvm->has_bad_tag)
-        g_ptr_array_add(differences,
-                        g_strdup("a tag of its limits cannot be read"));
-    if (lvm->thin_dm_uuid &&
-        thin_status_read(lvm->thin_dm_uuid, &status) == 0 &&
-        status.total_blocks * lvm->state.chunk_bytes != lvm->state.grant_bytes)
-        g_ptr_array_add(differences, g_strdup_printf(
-            "grant: LVM says %" PRIu64 ", the kernel %" PRIu64,
-            lvm->state.grant_bytes,
-            status.total_blocks * lvm->state.chunk_bytes));
-
-    ret = survey_ledger_open(lvm, &ledger);
-    if (ret < 0) {
-        /* nothing runs that would need one: no difference */
-        if (ret != -ENOENT || instance_is_running())
-            g_ptr_array_add(differences,
-                            g_strdup_printf("the ledger %s",
-                                            quota_ledger_strerror(ret)));
-        return differences;
-    }
-    quota_state_read(ledger, &state);
-    survey_compare(differences, "thick volumes", lvm->state.thick_bytes,
-                   state.thick_bytes);
-    survey_compare(differences, "grant", lvm->state.grant_bytes,
-                   state.grant_bytes);
-    for (size_t i = 0; i < quota_limit_fields_count; i++) {
-        const struct quota_limit_field *field = &quota_limit_fields[i];
-
-        survey_compare(differences, field->name,
-                       quota_limit_get(&lvm->state.limits, field),
-                       quota_limit_get(&state.limits, field));
-    }
-    survey_check_usage(differences, lvm, ledger);
-    if (sigbus_taken()) {
-        g_ptr_array_set_size(differences, 0);
-        g_ptr_array_add(differences, g_strdup("the ledger is truncated"));
-    }
-    quota_ledger_close(ledger);
-    return differences;
 }

@@ -16,12 +16,8 @@
  */
 void survey_tenant(const LvmTenant *lvm, struct report *report);
 
-/*
- * survey_check: compare the ledger with what LVM and the kernel say; the
- * caller holds the group's lock.  Returns the differences, one string each,
- * none when all is well.
- */
-GPtrArray *survey_check(const LvmTenant *lvm);
+/* survey_ledger_open: the tenant's ledger, to be read. */
+int survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger);
 
 /* survey_thin_bytes: used bytes of the tenant's thin pool, 0 without one.
  * -ENODEV: it is not active. */

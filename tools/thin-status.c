@@ -53,7 +53,6 @@ int
 thin_status_parse(const char *params, struct thin_status *status)
 {
     char mode[32] = "";
-    uint64_t transaction;
 
     memset(status, 0, sizeof(*status));
     if (strncmp(params, "Fail", 4) == 0 || strncmp(params, "Error", 5) == 0)
@@ -64,13 +63,14 @@ thin_status_parse(const char *params, struct thin_status *status)
     if (strspn(params, "0123456789/ ") < 8 || params[0] == ' ')
         return -EINVAL;
     if (sscanf(params, "%" SCNu64 " %" SCNu64 "/%" SCNu64 " %" SCNu64 "/%"
-               SCNu64 " %*31s %31s", &transaction,
+               SCNu64 " %*31s %31s", &status->transaction,
                &status->meta_used_blocks, &status->meta_total_blocks,
                &status->used_blocks, &status->total_blocks, mode) != 6)
         return -EINVAL;
     if (status->used_blocks > status->total_blocks)
         return -EINVAL;
     status->is_read_only = strcmp(mode, "ro") == 0;
+    status->needs_check = strstr(params, " needs_check ") != NULL;
     return 0;
 }
 

@@ -17,7 +17,9 @@ struct thin_status {
     uint64_t total_blocks;
     uint64_t meta_used_blocks;  /* of metadata, each 4 KiB */
     uint64_t meta_total_blocks;
+    uint64_t transaction;       /* LVM's count of its volumes made and removed */
     bool is_read_only;          /* metadata failed or is full */
+    bool needs_check;           /* by thin_check, before it is writable again */
 };
 
 /* thin_status_init: call once, before any thread is started. */

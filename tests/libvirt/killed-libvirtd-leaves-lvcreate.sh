@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lab.d/lib.sh"
 . "$(dirname "$0")/pools.sh"
 requires_machine
-requires_command virsh quota-lvm lvm
+requires_command virsh quota-lvm lvm jq
 
 # an lvcreate that takes its time before it begins
 lvcreate=$(command -v lvcreate)
@@ -40,7 +40,10 @@ if kill -0 "$first" 2>/dev/null; then
     fail "the group was changed while the lvcreate of the killed libvirtd ran"
 fi
 matches "$said" "over" "what quota-lvm set said of a limit below what is used"
-quota-lvm check acme
+# nothing is left of the kill, and only the limit is short now
+eq "$( (quota-lvm check --json || true) | jq -r '.[].findings[].kind')" over-limit "findings"
+quota-lvm set acme --limit 512M
+quota-lvm check
 
 virsh -q pool-refresh acme >/dev/null
 eq "$(vols acme)" "root" "volumes after libvirtd was killed"

@@ -37,4 +37,4 @@ eq "$(thin_size labvg acme)" $LIMIT "pool"
 sleep 2
 eq "$(thin_size labvg acme)" $LIMIT "pool, after another look"
 eq "$(cat "$TEST_TMP/begun" | wc -l)" 1 "lvextends of the slow kind"
-quota-lvm check acme
+quota-lvm check

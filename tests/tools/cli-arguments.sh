@@ -88,6 +88,9 @@ refused "'9E999' is" "$cli" set acme --limit 9E999
 refused "'16EiB' is too large" "$cli" set acme --limit 16EiB
 refused 'is not a whole number' "$cli" set acme --total-iops-sec 5k
 refused "'x' is not a size" "$cli" set acme --limit 5G --total-bytes-sec x
+refused "'Acme' is no name of a tenant" "$cli" check vg0/Acme
+refused "is no name of a volume group" "$cli" check 'v g/acme'
+refused "'vg1/acme' is not in the group vg0" "$cli" check --group vg0 vg1/acme
 refused 'interval must be between' "$daemon" --interval 0
 refused 'interval must be between' "$daemon" --interval nan
 refused "unexpected argument 'x'" "$daemon" x
