@@ -23,8 +23,8 @@ LIBVIRT_FLAGS=(
     -Dqemu_user=root -Dqemu_group=root -Dinit_script=systemd
     -Dstorage_dir=enabled -Dstorage_fs=enabled -Dstorage_lvm=enabled
     -Dblkid=enabled -Dcapng=enabled -Djson_c=enabled -Dlibnl=enabled
-    -Dpciaccess=enabled -Dreadline=enabled -Drpath=enabled -Dudev=enabled
-    -Dtests=enabled
+    -Dpciaccess=enabled -Dpolkit=enabled -Dreadline=enabled -Drpath=enabled
+    -Dudev=enabled -Dtests=enabled
 )
 
 OURS_FLAGS=(
@@ -60,7 +60,7 @@ graft() {
 build_qemu() {
     local source key
     source=$(source_dir qemu)
-    key=$(hash_of "$source" "${QEMU_FLAGS[@]}" <"$LAB_CACHE/stamp/root")
+    key=$(hash_of "$source" "${QEMU_FLAGS[@]}" <<<"$LAB_BUILD_KEY")
     graft qemu
     if ! configured qemu "$key"; then
         rm -rf "$LAB_CACHE/build/qemu"
@@ -79,7 +79,7 @@ build_qemu() {
 build_libvirt() {
     local source key
     source=$(source_dir libvirt)
-    key=$(hash_of "$source" "${LIBVIRT_FLAGS[@]}" <"$LAB_CACHE/stamp/root")
+    key=$(hash_of "$source" "${LIBVIRT_FLAGS[@]}" <<<"$LAB_BUILD_KEY")
     graft libvirt
     if ! configured libvirt "$key"; then
         rm -rf "$LAB_CACHE/build/libvirt"
@@ -91,7 +91,7 @@ build_libvirt() {
 
 build_ours() {
     local key
-    key=$(hash_of "${OURS_FLAGS[@]}" <"$LAB_CACHE/stamp/root")
+    key=$(hash_of "${OURS_FLAGS[@]}" <<<"$LAB_BUILD_KEY")
     if ! configured quota-lvm "$key"; then
         rm -rf "$LAB_CACHE/build/quota-lvm"
         in_root meson setup /build/quota-lvm /quota-lvm "${OURS_FLAGS[@]}"

@@ -107,6 +107,12 @@ make_stage_directory() {
         [ -e "$unit" ] || continue
         ln -sf "/opt/quota-lvm/lib/systemd/system/${unit##*/}" "$overlay/etc/systemd/system/"
     done
+    # polkitd does not look in the prefix of what was built.
+    mkdir -p "$overlay/etc/polkit-1/actions"
+    for unit in "$new"/opt/quota-lvm/share/polkit-1/actions/*; do
+        [ -e "$unit" ] || continue
+        ln -sf "/opt/quota-lvm/share/polkit-1/actions/${unit##*/}" "$overlay/etc/polkit-1/actions/"
+    done
     ln -sf ../libvirtd.socket "$overlay/etc/systemd/system/sockets.target.wants/"
     sed '/^#/d; /^$/d' "$LAB_D/machine/masked" | while read -r unit; do
         ln -sf /dev/null "$overlay/etc/systemd/system/$unit"

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The root directory of the lab: Debian 13 with the packages of tests/lab.d/packages,
-# made by mmdebstrap from the host's own mirror and verified with Debian's keys.
+# The root directory of the lab: Debian 13 with the packages of tests/lab.d/packages
+# and packages-clients, made by mmdebstrap from the host's own mirror and verified
+# with Debian's keys.
 
 SUITE=trixie
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
+# packages LIST...: what stands in those files of tests/lab.d.
 packages() {
-    sed 's/#.*//' "$LAB_D/packages" | tr -s ' \n' '\n\n' | sort -u | sed '/^$/d'
+    (cd "$LAB_D" && sed 's/#.*//' "$@") | tr -s ' \n' '\n\n' | sort -u | sed '/^$/d'
 }
 
 in_root() {
@@ -54,6 +56,18 @@ apt_options() {
         grep -E '^Acquire::(https?::Proxy|https?::Proxy::[^ ]*|Retries|Check-Valid-Until|Check-Date) ".+";' || true
 }
 
+# A shell script that takes one collection of Ansible's out of a package that has a
+# hundred of them, in 200 MB.
+ansible_collection() {
+    cat <<SCRIPT
+cd /tmp
+apt-get -o APT::Sandbox::User=root download ansible
+dpkg-deb --fsys-tarfile ansible_*.deb |
+    tar -x -C / --wildcards "*/dist-packages/ansible_collections/$1/*"
+rm ansible_*.deb
+SCRIPT
+}
+
 make_root() {
     local new=$LAB_ROOT.new list=$LAB_CACHE/root.list options=() line
     while read -r line; do
@@ -62,6 +76,7 @@ make_root() {
     for line in doc man locale info lintian; do
         options+=("--dpkgopt=path-exclude=/usr/share/$line/*")
     done
+    options+=("--customize-hook=chroot \"\$1\" sh -e -c '$(ansible_collection community/libvirt)'")
     set --
     mirror_lines >"$list"
     if [ -s "$list" ]; then
@@ -69,7 +84,8 @@ make_root() {
     fi
     rm -rf --one-file-system "$new"
     mmdebstrap --variant=minbase --mode=root --keyring="$KEYRING" \
-        --include="$(packages | paste -sd,)" "${options[@]}" "$SUITE" "$new" "$@"
+        --include="$(packages packages packages-clients | paste -sd,)" \
+        "${options[@]}" "$SUITE" "$new" "$@"
     mkdir -p "$new"/{quota-lvm,src,build,ccache,installed,stage,image,machines,opt/quota-lvm}
     rm -rf --one-file-system "$LAB_ROOT.old"
     if [ -d "$LAB_ROOT" ]; then
