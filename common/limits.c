@@ -9,18 +9,22 @@
 
 #define RATE_FIELDS(kind, stem, unit_, what) \
     { stem, offsetof(struct quota_limits, rates[kind].per_sec), \
-      unit_, what " a second" }, \
+      unit_, true, what " a second" }, \
     { stem "_max", offsetof(struct quota_limits, rates[kind].max_per_sec), \
-      unit_, what " a second while a burst lasts" }, \
+      unit_, true, what " a second while a burst lasts" }, \
     { stem "_max_length", \
       offsetof(struct quota_limits, rates[kind].max_length_sec), \
-      QUOTA_UNIT_SECONDS, "seconds that such a burst may last" }
+      QUOTA_UNIT_SECONDS, true, "seconds that such a burst may last" }
 
 const struct quota_limit_field quota_limit_fields[] = {
     { "limit", offsetof(struct quota_limits, limit_bytes),
-      QUOTA_UNIT_BYTES, "physical bytes that the tenant may hold" },
+      QUOTA_UNIT_BYTES, true, "physical bytes that the tenant may hold" },
     { "step", offsetof(struct quota_limits, step_bytes),
-      QUOTA_UNIT_BYTES, "bytes by which the tenant's thin pool grows" },
+      QUOTA_UNIT_BYTES, true, "bytes by which the tenant's thin pool grows" },
+    { "guarantee", offsetof(struct quota_limits, guarantee_bytes),
+      QUOTA_UNIT_BYTES, false, "physical bytes kept for the tenant" },
+    { "max_volumes", offsetof(struct quota_limits, max_volumes),
+      QUOTA_UNIT_COUNT, false, "volumes that the tenant may have" },
     RATE_FIELDS(QUOTA_RATE_TOTAL_BYTES, "total_bytes_sec",
                 QUOTA_UNIT_BYTES_PER_SEC, "bytes read and written"),
     RATE_FIELDS(QUOTA_RATE_READ_BYTES, "read_bytes_sec",
@@ -90,6 +94,12 @@ int quota_limits_check(const struct quota_limits *limits,
             *why = "is larger than 8 EiB less one byte";
             return -EINVAL;
         }
+    }
+    /* A definition may leave the limit to what is tagged: see group.c */
+    if (limits->limit_bytes && limits->guarantee_bytes > limits->limit_bytes) {
+        *field = field_of(limits, &limits->guarantee_bytes);
+        *why = "is larger than the limit";
+        return -EINVAL;
     }
     for (int i = 0; i < QUOTA_RATE_MAX; i++) {
         if (rates[i].max_per_sec && !rates[i].per_sec) {

@@ -141,6 +141,7 @@ struct quota_state {
                                    a power of two */
     uint64_t group_free_bytes;  /* free extents of the volume group, without
                                    those that are kept for others */
+    uint64_t volumes;           /* LVs beside the thin pool; not in the ledger */
 };
 
 /*
@@ -183,6 +184,47 @@ struct quota_lv {
  * all the same.
  */
 int quota_state_charge(struct quota_state *state, const struct quota_lv *lv);
+
+/*
+ * struct quota_group: a volume group, and what its tenants were promised of it.
+ * Zeroes, then size and free bytes and overcommit by the caller, then
+ * quota_group_add for each tenant.  (group.c)
+ */
+struct quota_group {
+    uint64_t size_bytes;        /* all extents */
+    uint64_t free_bytes;
+    uint64_t overcommit_percent;    /* limits may promise so much of the size;
+                                       0: anything */
+    uint64_t limits_bytes;      /* the limits of all that were added */
+    uint64_t kept_bytes;        /* what their guarantees miss */
+};
+
+/* quota_guarantee_missing: what is left of a guarantee of @guarantee_bytes,
+ * beside what the tenant holds, thick volumes and grant. */
+uint64_t quota_guarantee_missing(const struct quota_state *state,
+                                 uint64_t guarantee_bytes);
+
+void quota_group_add(struct quota_group *group,
+                     const struct quota_state *state);
+/* quota_group_without: a group as the tenant of @state, which was added, sees
+ * it: the others. */
+struct quota_group quota_group_without(const struct quota_group *group,
+                                       const struct quota_state *state);
+
+/* quota_group_free: what a tenant may get of the free extents, when @others are
+ * all but the tenant: those that no guarantee misses. */
+uint64_t quota_group_free(const struct quota_group *others);
+
+/*
+ * quota_group_check: whether the tenant of @state, which need not exist yet, may
+ * get @limits in place of its own: -ENOSPC when the group does not have what
+ * the guarantee adds, -EDQUOT when the limits would promise more than the
+ * overcommit allows, with *@most (bytes) the highest guarantee, or limit, that
+ * would do.  Lowering is always allowed.
+ */
+int quota_group_check(const struct quota_group *others,
+                      const struct quota_state *state,
+                      const struct quota_limits *limits, uint64_t *most);
 
 /*
  * quota_state_can_grow: how many bytes may be added for a thick volume or to

@@ -37,6 +37,8 @@ struct quota_rate {
 struct quota_limits {
     uint64_t limit_bytes;       /* of physical space; 0: not set */
     uint64_t step_bytes;        /* growth of the grant; 0: the default */
+    uint64_t guarantee_bytes;   /* of physical space, kept for the tenant */
+    uint64_t max_volumes;       /* 0: as many as LVM takes */
     struct quota_rate rates[QUOTA_RATE_MAX];
 };
 
@@ -46,7 +48,8 @@ enum quota_unit {
     QUOTA_UNIT_BYTES,
     QUOTA_UNIT_BYTES_PER_SEC,
     QUOTA_UNIT_IOPS,
-    QUOTA_UNIT_SECONDS
+    QUOTA_UNIT_SECONDS,
+    QUOTA_UNIT_COUNT
 };
 
 /*
@@ -59,6 +62,8 @@ struct quota_limit_field {
     const char *name;
     size_t offset;              /* of the uint64_t in struct quota_limits */
     enum quota_unit unit;
+    bool is_in_ledger;          /* enforced at each write; the others only when
+                                   something is made, grown or promised */
     const char *help;           /* one line, without a full stop */
 };
 
@@ -76,7 +81,8 @@ void quota_limit_set(struct quota_limits *limits,
  * quota_limits_check: -EINVAL when the set makes no sense, with @field set to
  * the limit at fault and @why to the reason (static): a burst without a
  * sustained rate or below it, a total together with a read or write rate (as
- * <iotune> refuses it), a burst length without a burst.
+ * <iotune> refuses it), a burst length without a burst, a guarantee above the
+ * limit.
  */
 int quota_limits_check(const struct quota_limits *limits,
                        const struct quota_limit_field **field,
@@ -98,6 +104,10 @@ uint64_t quota_limits_digest(const struct quota_limits *limits);
  * units, decimal; a limit that is not set has no tag. */
 #define QUOTA_TAG_MAX_BYTES 128
 
+/* On the volume group: how much of its size all limits together may promise, in
+ * percent; without it there is no bound. */
+#define QUOTA_TAG_OVERCOMMIT QUOTA_TAG_PREFIX "overcommit="
+
 /* quota_tag_format_limit: the tag of @field in @limits; 0, or -ENOENT when
  * the limit is not set. */
 int quota_tag_format_limit(const struct quota_limits *limits,
@@ -107,6 +117,10 @@ int quota_tag_format_limit(const struct quota_limits *limits,
 /* quota_tag_parse_limit: put a tag into @limits.  -ENOENT: not a tag of a
  * limit (leave it alone); -EINVAL: one of ours, with a value that is none. */
 int quota_tag_parse_limit(const char *tag, struct quota_limits *limits);
+
+/* quota_tag_parse_overcommit: the percentage of a tag.  -ENOENT: another tag;
+ * -EINVAL: no number from 1 to a million. */
+int quota_tag_parse_overcommit(const char *tag, uint64_t *percent);
 
 /* quota_tag_parse_tenant: the tenant that a tag names, or NULL. */
 const char *quota_tag_parse_tenant(const char *tag);

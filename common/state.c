@@ -31,10 +31,11 @@ int quota_state_charge(struct quota_state *state, const struct quota_lv *lv)
                                                          : lv->size_bytes;
     int ret = 0;
 
-    if (strcmp(lv->segtype, "thin") == 0) {
-        return 0;
-    }
     if (strcmp(lv->segtype, "thin-pool") != 0) {
+        state->volumes++;
+        if (strcmp(lv->segtype, "thin") == 0) {
+            return 0;
+        }
         state->thick_bytes = quota_add_saturating(state->thick_bytes, taken);
         return 0;
     }

@@ -31,13 +31,30 @@ static const char *after_prefix(const char *tag, const char *prefix)
     return strncmp(tag, prefix, len) == 0 ? tag + len : NULL;
 }
 
+/* Decimal digits alone, and not more than fit. */
+static int parse_number(const char *text, uint64_t *value)
+{
+    *value = 0;
+    if (*text == '\0') {
+        return -EINVAL;
+    }
+    for (const char *p = text; *p; p++) {
+        if (*p < '0' || *p > '9' ||
+            *value > (uint64_t)(INT64_MAX - 9) / 10) {
+            return -EINVAL;
+        }
+        *value = *value * 10 + (*p - '0');
+    }
+    return 0;
+}
+
 int quota_tag_parse_limit(const char *tag, struct quota_limits *limits)
 {
     const char *key = after_prefix(tag, QUOTA_TAG_PREFIX);
     const char *equals = key ? strchr(key, '=') : NULL;
     const struct quota_limit_field *field;
     char name[QUOTA_TAG_MAX_BYTES];
-    uint64_t value = 0;
+    uint64_t value;
 
     if (!equals || (size_t)(equals - key) >= sizeof(name)) {
         return -ENOENT;
@@ -48,15 +65,8 @@ int quota_tag_parse_limit(const char *tag, struct quota_limits *limits)
     if (!field) {
         return -ENOENT;
     }
-    if (equals[1] == '\0') {
+    if (parse_number(equals + 1, &value) < 0) {
         return -EINVAL;
-    }
-    for (const char *p = equals + 1; *p; p++) {
-        if (*p < '0' || *p > '9' || 
-            value > (uint64_t)(INT64_MAX - 9) / 10) {
-            return -EINVAL;
-        }
-        value = value * 10 + (*p - '0');
     }
     quota_limit_set(limits, field, value);
     return 0;
@@ -65,4 +75,15 @@ int quota_tag_parse_limit(const char *tag, struct quota_limits *limits)
 const char *quota_tag_parse_tenant(const char *tag)
 {
     return after_prefix(tag, QUOTA_TAG_TENANT);
+}
+
+int quota_tag_parse_overcommit(const char *tag, uint64_t *percent)
+{
+    const char *text = after_prefix(tag, QUOTA_TAG_OVERCOMMIT);
+
+    if (!text) {
+        return -ENOENT;
+    }
+    return parse_number(text, percent) < 0 || *percent == 0 ||
+           *percent > 1000000 ? -EINVAL : 0;
 }

@@ -274,7 +274,7 @@ virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
                                        virStoragePoolDef *def)
 {
     const struct quota_limits *limits = virStorageBackendQuotaLVMGetLimits(def);
-    unsigned long long freeSize = tenant->report.state.group_free_bytes;
+    struct quota_group *others = &tenant->report.others;
     virStorageBackendQuotaLVMThinSizes sizes;
     g_autoptr(virCommand) cmd = NULL;
     char name[QUOTA_LV_MAX_BYTES + 1];
@@ -291,12 +291,15 @@ virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
     if (virStorageBackendQuotaLVMGetThinSizes(limits, tenant->report.extentSize, &sizes) < 0)
         return -1;
 
+    if (virStorageBackendQuotaLVMTenantCheckPromises(tenant, limits) < 0)
+        return -1;
+
     /* LVM keeps a spare as large as the largest metadata of the group */
-    if (sizes.data + 2 * sizes.metadata > freeSize) {
+    if (sizes.data + 2 * sizes.metadata > quota_group_free(others)) {
         virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("volume group '%1$s' is full: it has %2$s free, the thin pool of tenant '%3$s' begins with %4$s: extend the group with vgextend"),
+                       _("volume group '%1$s' is full: it has %2$s free and not guaranteed to others, the thin pool of tenant '%3$s' begins with %4$s: extend the group with vgextend"),
                        tenant->group,
-                       quota_size_format(freeSize, room),
+                       quota_size_format(quota_group_free(others), room),
                        tenant->name,
                        quota_size_format(sizes.data + 2 * sizes.metadata, needed));
         return -1;

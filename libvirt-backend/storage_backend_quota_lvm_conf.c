@@ -75,7 +75,7 @@ virStoragePoolDefQuotaLVMParseLimit(xmlNodePtr node,
 
     if (!field) {
         virReportError(VIR_ERR_XML_ERROR,
-                       _("unknown quota limit '%1$s': the limits are limit, step, and the throughput elements of <iotune>"),
+                       _("unknown quota limit '%1$s': the limits are limit, step, guarantee, max_volumes, and the throughput elements of <iotune>"),
                        name);
         return -1;
     }

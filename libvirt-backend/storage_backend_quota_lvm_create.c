@@ -213,7 +213,8 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
         quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
         return -1;
 
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
+        virStorageBackendQuotaLVMTenantCheckVolumes(tenant, vol->name) < 0)
         return -1;
 
     if (virStorageSourceHasBacking(&vol->target))

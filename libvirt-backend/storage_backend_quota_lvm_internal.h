@@ -166,6 +166,7 @@ struct _virStorageBackendQuotaLVMReport {
     size_t nlvs;
     virStorageBackendQuotaLVMLV *thinPool;  /* points into lvs, may be NULL */
     struct quota_state state;               /* all of lvs, charged */
+    struct quota_group others;              /* promised to other tenants */
     char *definition;                       /* digest last applied, may be NULL */
 };
 
@@ -251,6 +252,14 @@ virStorageBackendQuotaLVMTenantRead(virStorageBackendQuotaLVMTenant *tenant);
 int
 virStorageBackendQuotaLVMTenantRequirePool(virStorageBackendQuotaLVMTenant *tenant,
                                            virStoragePoolDef *def);
+
+int
+virStorageBackendQuotaLVMTenantCheckPromises(virStorageBackendQuotaLVMTenant *tenant,
+                                             const struct quota_limits *limits);
+
+int
+virStorageBackendQuotaLVMTenantCheckVolumes(virStorageBackendQuotaLVMTenant *tenant,
+                                            const char *volume);
 
 int
 virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,

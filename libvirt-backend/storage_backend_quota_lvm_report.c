@@ -84,23 +84,83 @@ virStorageBackendQuotaLVMCopyLV(virStorageBackendQuotaLVMLV *lv,
 }
 
 
-static void
-virStorageBackendQuotaLVMChargeLV(virStorageBackendQuotaLVMReport *report,
-                                  virStorageBackendQuotaLVMLV *lv)
+static int
+virStorageBackendQuotaLVMChargeLV(struct quota_state *state,
+                                  const struct quota_metadata_lv *lv)
 {
     struct quota_lv quotalv = {
         .name = lv->name,
         .segtype = lv->segtype,
         .tags = lv->tags,
-        .size_bytes = lv->size,
-        .physical_bytes = lv->physicalSize,
-        .chunk_bytes = lv->chunkSize,
+        .size_bytes = lv->size_bytes,
+        .physical_bytes = lv->physical_bytes,
+        .chunk_bytes = lv->chunk_bytes,
     };
 
-    if (quota_state_charge(&report->state, &quotalv) < 0) {
-        VIR_WARN("a limit among the tags '%s' of LV '%s' cannot be read",
-                 lv->tags, lv->name);
+    return quota_state_charge(state, &quotalv);
+}
+
+
+/* The tenant whom the tags of an LV name, NULL: none */
+static char *
+virStorageBackendQuotaLVMGetTenant(const struct quota_metadata_lv *lv)
+{
+    g_auto(GStrv) tags = g_strsplit(lv->tags, ",", 0);
+    size_t i;
+
+    for (i = 0; tags[i]; i++) {
+        const char *tenant = quota_tag_parse_tenant(tags[i]);
+
+        if (tenant)
+            return g_strdup(tenant);
     }
+
+    return NULL;
+}
+
+
+/* What the group holds, and the other tenants hold and were promised of it: what
+ * is free may be kept for them. */
+static void
+virStorageBackendQuotaLVMFillOthers(const struct quota_metadata_group *group,
+                                    const char *tenant,
+                                    struct quota_group *others)
+{
+    g_autoptr(GHashTable) states = g_hash_table_new_full(g_str_hash, g_str_equal,
+                                                         g_free, g_free);
+    g_auto(GStrv) tags = g_strsplit(group->tags, ",", 0);
+    GHashTableIter iter;
+    void *value;
+    size_t i;
+
+    for (i = 0; i < group->nlvs; i++) {
+        g_autofree char *other = NULL;
+        struct quota_state *state;
+
+        if (!group->lvs[i].is_visible ||
+            !(other = virStorageBackendQuotaLVMGetTenant(&group->lvs[i])) ||
+            STREQ(other, tenant))
+            continue;
+
+        if (!(state = g_hash_table_lookup(states, other))) {
+            state = g_new0(struct quota_state, 1);
+            g_hash_table_insert(states, g_steal_pointer(&other), state);
+        }
+        ignore_value(virStorageBackendQuotaLVMChargeLV(state, &group->lvs[i]));
+    }
+
+    others->size_bytes = group->size_bytes;
+    others->free_bytes = group->free_bytes;
+    for (i = 0; tags[i]; i++) {
+        uint64_t percent;
+
+        if (quota_tag_parse_overcommit(tags[i], &percent) == 0)
+            others->overcommit_percent = percent;
+    }
+
+    g_hash_table_iter_init(&iter, states);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        quota_group_add(others, value);
 }
 
 
@@ -153,7 +213,6 @@ virStorageBackendQuotaLVMCopyLVs(const struct quota_metadata_group *group,
 
     report->nlvs = nlvs;
     report->extentSize = group->extent_bytes;
-    report->state.group_free_bytes = group->free_bytes;
 }
 
 
@@ -172,8 +231,19 @@ virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
     size_t i;
 
     virStorageBackendQuotaLVMCopyLVs(group, tenant, tag, report);
-    for (i = 0; i < report->nlvs; i++)
-        virStorageBackendQuotaLVMChargeLV(report, &report->lvs[i]);
+    for (i = 0; i < group->nlvs; i++) {
+        const struct quota_metadata_lv *lv = &group->lvs[i];
+
+        if (lv->is_visible &&
+            virStorageBackendQuotaLVMHasTagIn(lv->tags, tag) &&
+            virStorageBackendQuotaLVMChargeLV(&report->state, lv) < 0) {
+            VIR_WARN("a limit among the tags '%s' of LV '%s' cannot be read",
+                     lv->tags, lv->name);
+        }
+    }
+
+    virStorageBackendQuotaLVMFillOthers(group, tenant, &report->others);
+    report->state.group_free_bytes = quota_group_free(&report->others);
     virStorageBackendQuotaLVMFindThinPool(report);
 }
 

@@ -480,7 +480,8 @@ virStorageBackendQuotaLVMCreateVolFrom(virStoragePoolObj *pool,
         g_clear_pointer(&vol->target.backingStore, virObjectUnref);
     }
 
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
+        virStorageBackendQuotaLVMTenantCheckVolumes(tenant, vol->name) < 0)
         return -1;
 
     if (inputvol->type == VIR_STORAGE_VOL_BLOCK &&

@@ -146,6 +146,71 @@ virStorageBackendQuotaLVMAddTagChanges(virCommand *cmd,
 }
 
 
+/**
+ * virStorageBackendQuotaLVMTenantCheckPromises:
+ * @tenant: tenant, read
+ * @limits: what it is to have
+ *
+ * A guarantee is only given when the group can keep it, and limits promise no
+ * more together than the group's overcommit allows.
+ */
+int
+virStorageBackendQuotaLVMTenantCheckPromises(virStorageBackendQuotaLVMTenant *tenant,
+                                             const struct quota_limits *limits)
+{
+    const struct quota_group *others = &tenant->report.others;
+    char asked[QUOTA_SIZE_MAX_BYTES];
+    char room[QUOTA_SIZE_MAX_BYTES];
+    char size[QUOTA_SIZE_MAX_BYTES];
+    uint64_t most;
+
+    switch (quota_group_check(others, &tenant->report.state, limits, &most)) {
+    case -ENOSPC:
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("volume group '%1$s' cannot keep the guarantee of %2$s for tenant '%3$s': %4$s are free and not kept for others, so it can have up to %5$s: lower another tenant's guarantee, or extend the group with vgextend"),
+                       tenant->group,
+                       quota_size_format(limits->guarantee_bytes, asked),
+                       tenant->name,
+                       quota_size_format(quota_group_free(others), room),
+                       quota_size_format(most, size));
+        return -1;
+
+    case -EDQUOT:
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("volume group '%1$s' allows limits of %2$llu%% of its size together: tenant '%3$s' can have a limit of up to %4$s, not %5$s: lower another tenant's limit, or raise the group's overcommit with quota-lvm set --group"),
+                       tenant->group,
+                       (unsigned long long) others->overcommit_percent,
+                       tenant->name,
+                       quota_size_format(most, room),
+                       quota_size_format(limits->limit_bytes, asked));
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Whether the tenant may have one volume more, of any kind */
+int
+virStorageBackendQuotaLVMTenantCheckVolumes(virStorageBackendQuotaLVMTenant *tenant,
+                                            const char *volume)
+{
+    const struct quota_state *state = &tenant->report.state;
+
+    if (state->limits.max_volumes == 0 ||
+        state->volumes < state->limits.max_volumes)
+        return 0;
+
+    virReportError(VIR_ERR_OPERATION_FAILED,
+                   _("tenant '%1$s' is limited to %2$llu volumes in volume group '%3$s' and has %4$llu: no volume '%5$s' without deleting one, or raising max_volumes"),
+                   tenant->name,
+                   (unsigned long long) state->limits.max_volumes,
+                   tenant->group,
+                   (unsigned long long) state->volumes, volume);
+    return -1;
+}
+
+
 /* A higher limit needs more metadata than the thin pool was built with.  Where
  * the group has no room for it the new limit counts all the same: the metadata
  * is full later than now in any case. */
@@ -217,6 +282,18 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
                        tenant->name, tenant->group, def->name);
         return -1;
     }
+
+    if (limits.guarantee_bytes > limits.limit_bytes) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                       _("quota limit 'guarantee' of %1$llu is larger than the limit of tenant '%2$s', %3$llu: lower it"),
+                       (unsigned long long) limits.guarantee_bytes, tenant->name,
+                       (unsigned long long) limits.limit_bytes);
+        return -1;
+    }
+
+    if (changed &&
+        virStorageBackendQuotaLVMTenantCheckPromises(tenant, &limits) < 0)
+        return -1;
 
     if (changed) {
         g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
@@ -417,15 +494,18 @@ virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
     char thick[QUOTA_SIZE_MAX_BYTES];
     char grant[QUOTA_SIZE_MAX_BYTES];
     char room[QUOTA_SIZE_MAX_BYTES];
+    char kept[QUOTA_SIZE_MAX_BYTES];
 
     if (bytes > quota_state_can_grow(state, &reason)) {
         quota_size_format(bytes, asked);
 
         if (reason == QUOTA_REASON_GROUP_FULL) {
             virReportError(VIR_ERR_OPERATION_FAILED,
-                           _("volume group '%1$s' is full: it has %2$s free, volume '%3$s' of tenant '%4$s' needs %5$s: extend the group with vgextend"),
+                           _("volume group '%1$s' is full: it has %2$s free, of which %3$s are guaranteed to other tenants, volume '%4$s' of tenant '%5$s' needs %6$s: extend the group with vgextend"),
                            tenant->group,
-                           quota_size_format(state->group_free_bytes, room),
+                           quota_size_format(tenant->report.group.freeSize, room),
+                           quota_size_format(tenant->report.group.freeSize -
+                                             state->group_free_bytes, kept),
                            volume, tenant->name, asked);
         } else {
             virReportError(VIR_ERR_OPERATION_FAILED,

@@ -325,9 +325,10 @@ check_ledger(struct check_result *result, const LvmTenant *lvm)
     for (size_t i = 0; i < quota_limit_fields_count; i++) {
         const struct quota_limit_field *field = &quota_limit_fields[i];
 
-        check_same(result, field->name,
-                   quota_limit_get(&lvm->state.limits, field),
-                   quota_limit_get(&state.limits, field));
+        if (field->is_in_ledger)
+            check_same(result, field->name,
+                       quota_limit_get(&lvm->state.limits, field),
+                       quota_limit_get(&state.limits, field));
     }
     check_usage(result, lvm, ledger);
     if (sigbus_taken()) {
@@ -412,6 +413,12 @@ check_leftovers(struct check_result *result, const LvmGroup *group)
         if (g_str_has_suffix(lv->segtype, "-pool"))
             pools++;
     }
+    if (group->promised.kept_bytes > group->promised.free_bytes)
+        check_add(result, "guarantee-short", NULL,
+                  "vgextend the group, or lower a guarantee",
+                  "guarantees miss %" PRIu64 " bytes, and the group has only %"
+                  PRIu64 " free", group->promised.kept_bytes,
+                  group->promised.free_bytes);
     if (spares > (pools ? 1 : 0))
         check_add(result, "leftover", NULL,
                   "remove it with lvremove",

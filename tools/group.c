@@ -156,7 +156,6 @@ lvm_group_charge_lv(LvmGroup *group, const LvmLv *lv)
         tenant->group = g_strdup(group->name);
         tenant->tenant = g_strdup(lv->tenant);
         tenant->extent_bytes = group->extent_bytes;
-        tenant->state.group_free_bytes = group->free_bytes;
         g_ptr_array_add(group->tenants, tenant);
     }
     if (quota_state_charge(&tenant->state, &lv->lv) < 0)
@@ -186,6 +185,30 @@ lvm_tenants_compare(gconstpointer left, gconstpointer right)
     return strcmp(a->tenant, b->tenant);
 }
 
+/* lvm_group_promise: what is kept for whom, once all is charged. */
+static void
+lvm_group_promise(LvmGroup *group)
+{
+    for (char **tag = group->tags; *tag; tag++) {
+        uint64_t percent;
+
+        if (quota_tag_parse_overcommit(*tag, &percent) == 0)
+            group->promised.overcommit_percent = percent;
+    }
+    for (guint i = 0; i < group->tenants->len; i++) {
+        LvmTenant *tenant = g_ptr_array_index(group->tenants, i);
+
+        quota_group_add(&group->promised, &tenant->state);
+    }
+    for (guint i = 0; i < group->tenants->len; i++) {
+        LvmTenant *tenant = g_ptr_array_index(group->tenants, i);
+        struct quota_group others = quota_group_without(&group->promised,
+                                                        &tenant->state);
+
+        tenant->state.group_free_bytes = quota_group_free(&others);
+    }
+}
+
 LvmGroup *
 lvm_group_new(const struct quota_metadata_group *metadata)
 {
@@ -194,8 +217,8 @@ lvm_group_new(const struct quota_metadata_group *metadata)
     group->name = g_strdup(metadata->name);
     group->tags = g_strsplit(metadata->tags, ",", -1);
     group->extent_bytes = metadata->extent_bytes;
-    group->size_bytes = metadata->size_bytes;
-    group->free_bytes = metadata->free_bytes;
+    group->promised.size_bytes = metadata->size_bytes;
+    group->promised.free_bytes = metadata->free_bytes;
     group->missing_devices = metadata->missing + metadata->unread;
     group->lvs = g_ptr_array_new_with_free_func((GDestroyNotify)lvm_lv_free);
     group->tenants =
@@ -207,5 +230,6 @@ lvm_group_new(const struct quota_metadata_group *metadata)
     for (guint i = 0; i < group->lvs->len; i++)
         lvm_group_charge_lv(group, g_ptr_array_index(group->lvs, i));
     g_ptr_array_sort(group->tenants, lvm_tenants_compare);
+    lvm_group_promise(group);
     return group;
 }

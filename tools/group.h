@@ -44,8 +44,7 @@ typedef struct {
     char *name;
     char **tags;
     uint64_t extent_bytes;
-    uint64_t size_bytes;
-    uint64_t free_bytes;
+    struct quota_group promised;    /* with all tenants added */
     uint64_t missing_devices;
     GPtrArray *lvs;             /* LvmLv, hidden ones too, by name */
     GPtrArray *tenants;         /* LvmTenant, by name */

@@ -502,16 +502,14 @@ lvm_thin_pool_extend(int lock_fd, const char *group, const char *tenant,
     return lvm_change(argv, lock_fd, error);
 }
 
-bool
-lvm_thin_pool_retag(int lock_fd, const char *group, const char *tenant,
-                    const char *const *remove, const char *const *add,
-                    GError **error)
+/* lvm_retag: take away and add tags of @what, which @command changes. */
+static bool
+lvm_retag(int lock_fd, const char *command, const char *what,
+          const char *const *remove, const char *const *add, GError **error)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_autofree char *lv = g_strdup_printf("%s/%s." QUOTA_THIN_POOL_VOLUME,
-                                          group, tenant);
 
-    g_ptr_array_add(argv, (char *)"lvchange");
+    g_ptr_array_add(argv, (char *)command);
     g_ptr_array_add(argv, (char *)"--quiet");
     g_ptr_array_add(argv, (char *)"--yes");
     for (; *remove; remove++) {
@@ -522,7 +520,29 @@ lvm_thin_pool_retag(int lock_fd, const char *group, const char *tenant,
         g_ptr_array_add(argv, (char *)"--addtag");
         g_ptr_array_add(argv, (char *)*add);
     }
-    g_ptr_array_add(argv, lv);
+    g_ptr_array_add(argv, (char *)what);
     g_ptr_array_add(argv, NULL);
     return lvm_change((const char *const *)argv->pdata, lock_fd, error);
+}
+
+bool
+lvm_thin_pool_retag(int lock_fd, const char *group, const char *tenant,
+                    const char *const *remove, const char *const *add,
+                    GError **error)
+{
+    g_autofree char *lv = g_strdup_printf("%s/%s." QUOTA_THIN_POOL_VOLUME,
+                                          group, tenant);
+
+    return lvm_retag(lock_fd, "lvchange", lv, remove, add, error);
+}
+
+bool
+lvm_group_retag(int lock_fd, const char *group, GPtrArray *remove,
+                GPtrArray *add, GError **error)
+{
+    g_ptr_array_add(remove, NULL);
+    g_ptr_array_add(add, NULL);
+    return lvm_retag(lock_fd, "vgchange", group,
+                     (const char *const *)remove->pdata,
+                     (const char *const *)add->pdata, error);
 }

@@ -41,6 +41,10 @@ bool lvm_thin_pool_retag(int lock_fd, const char *group, const char *tenant,
                          const char *const *remove, const char *const *add,
                          GError **error);
 
+/* lvm_group_retag: as above, of the group; @remove and @add are strings. */
+bool lvm_group_retag(int lock_fd, const char *group, GPtrArray *remove,
+                     GPtrArray *add, GError **error);
+
 /* lvm_error_is_short: the command failed because the group has not the free
  * extents that it needed. */
 bool lvm_error_is_short(const GError *error);

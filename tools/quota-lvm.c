@@ -355,7 +355,7 @@ static int
 command_set(int argc, char **argv)
 {
     size_t count = quota_limit_fields_count;
-    g_autofree GOptionEntry *entries = g_new0(GOptionEntry, count + 2);
+    g_autofree GOptionEntry *entries = g_new0(GOptionEntry, count + 3);
     g_autofree char **texts = g_new0(char *, count);
     g_autofree uint64_t *values = g_new0(uint64_t, count);
     g_autofree bool *is_given = g_new0(bool, count);
@@ -364,6 +364,7 @@ command_set(int argc, char **argv)
     g_autoptr(LvmTenant) lvm = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *group = NULL;
+    g_autofree char *overcommit = NULL;
     int status = EXIT_SUCCESS;
 
     for (size_t i = 0; i < count; i++) {
@@ -377,7 +378,8 @@ command_set(int argc, char **argv)
         entries[i].description = field->help;
         entries[i].arg_description =
             field->unit == QUOTA_UNIT_SECONDS ? "SECONDS" :
-            field->unit == QUOTA_UNIT_IOPS ? "NUMBER" : "SIZE";
+            field->unit == QUOTA_UNIT_IOPS ||
+            field->unit == QUOTA_UNIT_COUNT ? "NUMBER" : "SIZE";
     }
     entries[count].long_name = "group";
     entries[count].short_name = 'g';
@@ -386,11 +388,34 @@ command_set(int argc, char **argv)
     entries[count].description =
         "The tenant's volume group, where several have one of this name";
     entries[count].arg_description = "GROUP";
+    entries[count + 1].long_name = "overcommit";
+    entries[count + 1].arg = G_OPTION_ARG_STRING;
+    entries[count + 1].arg_data = &overcommit;
+    entries[count + 1].description =
+        "with --group and no tenant: how much of the group's size all limits "
+        "may promise together";
+    entries[count + 1].arg_description = "PERCENT";
 
-    if (!parse("Change a tenant's limits, live.  none clears a limit, except "
-               "--limit itself.", "TENANT - set", entries, &argc, &argv,
+    if (!parse("Change a tenant's limits, live, or a group's.  none clears a "
+               "limit, except --limit itself.", "[TENANT] - set", entries, &argc, &argv,
                &status))
         return status;
+    if (overcommit) {
+        uint64_t percent;
+
+        for (size_t i = 0; i < count; i++)
+            change.given_count += texts[i] != NULL;
+        if (argc != 1 || !group || change.given_count)
+            return usage_error("--overcommit is of a group, and set alone: "
+                               "quota-lvm set --group GROUP --overcommit "
+                               "PERCENT");
+        if (!check_names(group, NULL, &status))
+            return status;
+        if (!set_overcommit_parse(overcommit, &percent, &error))
+            return usage_error("%s", error->message);
+        return set_overcommit(group, percent, &error) ? EXIT_SUCCESS
+                                                      : failure(error);
+    }
     if (argc != 2)
         return usage_error("set takes one tenant: quota-lvm set TENANT "
                            "--limit SIZE ...");

@@ -158,6 +158,8 @@ report_limit_text(const struct quota_limits *limits,
         return g_strdup_printf("%" PRIu64 " IOPS", value);
     case QUOTA_UNIT_SECONDS:
         return g_strdup_printf("%" PRIu64 " s", value);
+    case QUOTA_UNIT_COUNT:
+        return g_strdup_printf("%" PRIu64, value);
     }
     return NULL;
 }

@@ -30,6 +30,8 @@ set_value_hint(const struct quota_limit_field *field)
         return "a number of I/Os a second, such as 500, or none";
     case QUOTA_UNIT_SECONDS:
         return "a number of seconds, such as 60, or none";
+    case QUOTA_UNIT_COUNT:
+        return "a whole number, such as 20, or none";
     }
     return "";
 }
@@ -137,6 +139,39 @@ set_tags_change(char *const *tags, const struct quota_limits *limits,
     }
 }
 
+/* set_check_promises: the group can keep what @limits promise. */
+static bool
+set_check_promises(const LvmGroup *group, const LvmTenant *lvm,
+                   const struct quota_limits *limits, GError **error)
+{
+    struct quota_group others = quota_group_without(&group->promised,
+                                                    &lvm->state);
+    char text[QUOTA_SIZE_MAX_BYTES], other[QUOTA_SIZE_MAX_BYTES];
+    uint64_t most;
+
+    switch (quota_group_check(&others, &lvm->state, limits, &most)) {
+    case -ENOSPC:
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+                    "--guarantee: the group %s cannot keep that much: %s are "
+                    "free and not kept for others, so tenant %s can have up to "
+                    "%s: lower another guarantee, or extend the group with "
+                    "vgextend", group->name,
+                    quota_size_format(quota_group_free(&others), text),
+                    lvm->tenant, quota_size_format(most, other));
+        return false;
+    case -EDQUOT:
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+                    "--limit: the group %s allows limits of %" G_GUINT64_FORMAT
+                    "%% of its size together, of which %s are left for tenant "
+                    "%s: lower another limit, or change that with quota-lvm "
+                    "set --group %s --overcommit PERCENT", group->name,
+                    others.overcommit_percent, quota_size_format(most, text),
+                    lvm->tenant, group->name);
+        return false;
+    }
+    return true;
+}
+
 /* set_publish: make the new limits count at once, and wake who waits. */
 static void
 set_publish(const LvmTenant *lvm)
@@ -182,7 +217,8 @@ set_apply(const char *group, const char *tenant,
 {
     g_autoptr(GPtrArray) remove = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) add = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(LvmTenant) lvm = NULL;
+    g_autoptr(LvmGroup) all = NULL;
+    const LvmTenant *lvm;
     g_autoptr(LvmTenant) after = NULL;
     g_autoptr(GError) failure = NULL;
     struct quota_limits limits;
@@ -195,7 +231,8 @@ set_apply(const char *group, const char *tenant,
                     g_strerror(-lock_fd));
         return false;
     }
-    lvm = lvm_tenant_read(group, tenant, &failure);
+    all = lvm_group_read(group, &failure);
+    lvm = all ? lvm_group_find_tenant(all, tenant) : NULL;
     if (!lvm) {
         if (!failure)
             g_set_error(&failure, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
@@ -210,7 +247,8 @@ set_apply(const char *group, const char *tenant,
         goto out;
     }
     limits = lvm->state.limits;
-    if (!set_limits_change(&limits, change, &failure))
+    if (!set_limits_change(&limits, change, &failure) ||
+        !set_check_promises(all, lvm, &limits, &failure))
         goto out;
 
     set_tags_change(lvm->thin_tags, &limits, remove, add);
@@ -233,5 +271,71 @@ set_apply(const char *group, const char *tenant,
     quota_group_unlock(lock_fd);
     if (failure)
         g_propagate_error(error, g_steal_pointer(&failure));
+    return ok;
+}
+
+bool
+set_overcommit_parse(const char *text, uint64_t *percent, GError **error)
+{
+    g_autofree char *number = g_strdup(text);
+
+    *percent = 0;
+    if (g_str_equal(text, "none"))
+        return true;
+    if (g_str_has_suffix(number, "%"))
+        number[strlen(number) - 1] = '\0';
+    if (!g_ascii_string_to_unsigned(number, 10, 1, 1000000, percent, NULL)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                    "--overcommit: '%s' is no whole percentage from 1 to "
+                    "1000000: give one such as 150%%, or none", text);
+        return false;
+    }
+    return true;
+}
+
+bool
+set_overcommit(const char *group, uint64_t percent, GError **error)
+{
+    g_autoptr(GPtrArray) remove = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) add = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(LvmGroup) before = NULL;
+    g_autoptr(LvmGroup) after = NULL;
+    char text[QUOTA_SIZE_MAX_BYTES];
+    bool ok = false;
+    int lock_fd = quota_group_lock(group);
+
+    if (lock_fd < 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
+                    "cannot lock the group %s: %s", group,
+                    g_strerror(-lock_fd));
+        return false;
+    }
+    before = lvm_group_read(group, error);
+    if (!before)
+        goto out;
+    if (percent)
+        g_ptr_array_add(add, g_strdup_printf(QUOTA_TAG_OVERCOMMIT "%"
+                                             G_GUINT64_FORMAT, percent));
+    for (char **tag = before->tags; *tag; tag++) {
+        if (!g_str_has_prefix(*tag, QUOTA_TAG_OVERCOMMIT))
+            continue;
+        if (add->len && g_str_equal(*tag, g_ptr_array_index(add, 0)))
+            g_ptr_array_set_size(add, 0);
+        else
+            g_ptr_array_add(remove, g_strdup(*tag));
+    }
+    ok = remove->len + add->len == 0 ||
+        lvm_group_retag(lock_fd, group, remove, add, error);
+    if (ok && percent) {
+        after = lvm_group_read(group, NULL);
+        if (after && after->promised.limits_bytes >
+                   after->promised.size_bytes / 100 * percent)
+            g_printerr("quota-lvm: warning: the limits in group %s promise %s "
+                       "already, more than that: none can be raised until "
+                       "others are lowered\n", group,
+                       quota_size_format(after->promised.limits_bytes, text));
+    }
+ out:
+    quota_group_unlock(lock_fd);
     return ok;
 }

@@ -39,4 +39,9 @@ void set_tags_change(char *const *tags, const struct quota_limits *limits,
 bool set_apply(const char *group, const char *tenant,
                const struct set_change *change, GError **error);
 
+/* set_overcommit: how many percent of @group's size its tenants' limits may
+ * promise together; 0: any.  Limits stay as they are. */
+bool set_overcommit_parse(const char *text, uint64_t *percent, GError **error);
+bool set_overcommit(const char *group, uint64_t percent, GError **error);
+
 #endif

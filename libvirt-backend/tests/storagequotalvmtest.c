@@ -69,9 +69,10 @@ testBadPool(const void *opaque)
     " segment1 { start_extent = 0 extent_count = " extents \
     " type = \"striped\" " STRIPES " } }\n"
 
-/* Extents of 4 MiB; five of six LVs are one tenant's */
+/* Extents of 4 MiB; five of seven LVs are one tenant's */
 static const char *metadata =
     "vg0 { id = \"g\" seqno = 7 status = [\"RESIZEABLE\"] extent_size = 8192\n"
+    "tags = [\"quota-lvm:overcommit=150\"]\n"
     "physical_volumes { pv0 { id = \"p\" status = [\"ALLOCATABLE\"] flags = []"
     " pe_count = 2557 } }\n"
     "logical_volumes {\n"
@@ -85,7 +86,10 @@ static const char *metadata =
     LV("byhand", "u4", "\"quota-lvm:tenant=acme\"", "striped", "1", STRIPES)
     LV("acme.mirror", "u8", "\"quota-lvm:tenant=acme\"", "raid1", "2",
        "device_count = 2 raids = [\"acme.mirror_rmeta_0\", \"acme.mirror_rimage_0\"]")
-    LV("acme.other", "u5", "\"quota-lvm:tenant=acmex\"", "striped", "1", STRIPES)
+    LV("globex._thin", "u11", "\"quota-lvm:tenant=globex\","
+       "\"quota-lvm:limit=3221225472\",\"quota-lvm:guarantee=2147483648\"",
+       "thin-pool", "1", "chunk_size = 128")
+    LV("acme.other", "u5", "\"quota-lvm:tenant=globex\"", "striped", "256", STRIPES)
     PART("acme._thin_tmeta", "u6", "", "3")
     PART("acme._thin_tdata", "u7", "", "256")
     PART("acme.mirror_rimage_0", "u9", "", "2")
@@ -123,7 +127,14 @@ testReport(const void *opaque G_GNUC_UNUSED)
     CHECK(r.state.grant_bytes == GIB);
     CHECK(r.state.chunk_bytes == 65536);
     CHECK(r.state.thick_bytes == GIB + (1 + 2 + 1) * 4 * MIB);
-    CHECK(r.state.group_free_bytes == (2557 - 256 - 1 - 3 - 1 - 3 - 256) * 4 * MIB);
+    CHECK(r.state.volumes == 4);
+
+    /* globex has 1028 MiB of the 2 GiB that are guaranteed to it */
+    CHECK(r.others.free_bytes == (2557 - 256 - 1 - 3 - 256 - 3 - 256) * 4 * MIB);
+    CHECK(r.others.kept_bytes == 1020 * MIB);
+    CHECK(r.others.limits_bytes == 3 * GIB);
+    CHECK(r.others.overcommit_percent == 150);
+    CHECK(r.state.group_free_bytes == r.others.free_bytes - 1020 * MIB);
 
     CHECK((lv = virStorageBackendQuotaLVMFindVolume(&r, "root")) &&
           STREQ(lv->segtype, "thin") && lv->size == 2 * GIB);

@@ -78,7 +78,7 @@ test_two_tenants(void)
     lvm = g_ptr_array_index(group->tenants, 1);
     g_assert_cmpstr(lvm->tenant, ==, "globex");
     g_assert_cmpuint(lvm->state.thick_bytes, ==, 0);
-    g_assert_cmpuint(lvm->state.group_free_bytes, ==, group->free_bytes);
+    g_assert_cmpuint(lvm->state.group_free_bytes, ==, group->promised.free_bytes);
 }
 
 /* Legs, logs and metadata of raid, mirror, integrity and cache; a snapshot's
@@ -128,7 +128,8 @@ test_parts_charged(void)
     others = lvm_group_find_lv(group, "acme.image")->lv.physical_bytes +
              lvm_group_find_lv(group, "acme._thin_tmeta")->lv.physical_bytes +
              lvm_group_find_lv(group, "lvol0_pmspare")->lv.physical_bytes;
-    g_assert_cmpuint(group->size_bytes - group->free_bytes, ==,
+    g_assert_cmpuint(group->promised.size_bytes -
+                     group->promised.free_bytes, ==,
                      lvm->state.grant_bytes + thick + others);
 }
 

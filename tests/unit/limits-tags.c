@@ -52,6 +52,31 @@ static void test_foreign_and_bad_tags(void)
     g_assert_null(quota_tag_parse_tenant("quota-lvm:limit=1"));
 }
 
+static void test_overcommit_tags(void)
+{
+    static const struct {
+        const char *tag;
+        int ret;
+    } cases[] = {
+        { "quota-lvm:overcommit=150", 0 }, { "quota-lvm:overcommit=1", 0 },
+        { "quota-lvm:overcommit=1000000", 0 },
+        { "quota-lvm:overcommit=1000001", -EINVAL },
+        { "quota-lvm:overcommit=0", -EINVAL },
+        { "quota-lvm:overcommit=", -EINVAL },
+        { "quota-lvm:overcommit=1.5", -EINVAL },
+        { "quota-lvm:limit=5", -ENOENT }, { "overcommit=5", -ENOENT },
+    };
+    uint64_t percent;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("%s", cases[i].tag);
+        g_assert_cmpint(quota_tag_parse_overcommit(cases[i].tag, &percent), ==,
+                        cases[i].ret);
+    }
+    g_assert_cmpint(quota_tag_parse_overcommit(cases[0].tag, &percent), ==, 0);
+    g_assert_cmpuint(percent, ==, 150);
+}
+
 static void test_senseless_sets(void)
 {
     const struct {
@@ -66,11 +91,14 @@ static void test_senseless_sets(void)
         { { .rates[3] = { 9, 0, 0 }, .rates[5] = { 9, 0, 0 } },
           "total_iops_sec" },
         { { .limit_bytes = UINT64_C(1) << 63 }, "limit" },
+        { { .limit_bytes = 5, .guarantee_bytes = 6 }, "guarantee" },
     };
     const struct quota_limits good = {
         .limit_bytes = GIB,
+        .guarantee_bytes = GIB, .max_volumes = 3,
         .rates[0] = { 5, 9, 3 }, .rates[4] = { 5, 0, 0 },
     };
+    const struct quota_limits no_limit = { .guarantee_bytes = GIB };
     const struct quota_limit_field *field;
     const char *why;
 
@@ -81,6 +109,7 @@ static void test_senseless_sets(void)
         g_assert_nonnull(why);
     }
     g_assert_cmpint(quota_limits_check(&good, &field, &why), ==, 0);
+    g_assert_cmpint(quota_limits_check(&no_limit, &field, &why), ==, 0);
 }
 
 static void test_digest_sees_every_limit(void)
@@ -123,6 +152,7 @@ static void test_charge(void)
     g_assert_cmpuint(state.limits.limit_bytes, ==, 10 * GIB);
     g_assert_cmpuint(state.grant_bytes, ==, 2 * GIB);
     g_assert_cmpuint(state.thick_bytes, ==, 4 * GIB);
+    g_assert_cmpuint(state.volumes, ==, 4);
     g_assert_cmpuint(state.chunk_bytes, ==, 65536);
     g_assert_cmpuint(quota_state_can_grow(&state, &reason), ==, 4 * GIB);
     g_assert_cmpint(reason, ==, QUOTA_REASON_TENANT_LIMIT);
@@ -175,7 +205,9 @@ static void test_read_back(void)
                               .chunk_bytes = 3, .group_free_bytes = 4 }, out;
 
     for (size_t i = 0; i < quota_limit_fields_count; i++) {
-        quota_limit_set(&in.limits, &quota_limit_fields[i], 100 + i);
+        if (quota_limit_fields[i].is_in_ledger) {
+            quota_limit_set(&in.limits, &quota_limit_fields[i], 100 + i);
+        }
     }
     g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
     /* Each word alone is a change. */
@@ -183,8 +215,11 @@ static void test_read_back(void)
         quota_state_publish(ledger, &in);
         quota_state_read(ledger, &out);
         g_assert_cmpmem(&in, sizeof(in), &out, sizeof(out));
-        quota_limit_set(&in.limits,
-                        &quota_limit_fields[i % quota_limit_fields_count], i);
+        if (quota_limit_fields[i % quota_limit_fields_count].is_in_ledger) {
+            quota_limit_set(&in.limits,
+                            &quota_limit_fields[i % quota_limit_fields_count],
+                            i);
+        }
     }
     quota_ledger_close(ledger);
 }
@@ -205,6 +240,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/limits/round-trip", test_round_trip);
     g_test_add_func("/limits/foreign-and-bad-tags", test_foreign_and_bad_tags);
+    g_test_add_func("/limits/overcommit-tags", test_overcommit_tags);
     g_test_add_func("/limits/senseless-sets", test_senseless_sets);
     g_test_add_func("/limits/digest", test_digest_sees_every_limit);
     g_test_add_func("/limits/charge", test_charge);
