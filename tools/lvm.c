@@ -145,7 +145,7 @@ lvm_log_messages(const char *json)
 }
 
 /* lvm_report: run a command that changes nothing and return what it prints. */
-static char *
+char *
 lvm_report(const char *const *argv, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher =
@@ -212,7 +212,7 @@ lvm_report(const char *const *argv, GError **error)
  * - It is not killed for being slow: that can leave a device suspended, with
  *   every guest of the tenant waiting on it.
  */
-static bool
+bool
 lvm_change(const char *const *argv, int lock_fd, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher =

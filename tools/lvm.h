@@ -32,6 +32,12 @@ GPtrArray *lvm_tenants_read(const char *group, const char *tenant,
 LvmTenant *lvm_tenant_read(const char *group, const char *tenant,
                            GError **error);
 
+/* lvm_report: run a command of LVM that changes nothing; what it printed. */
+char *lvm_report(const char *const *argv, GError **error);
+
+/* lvm_change: run one that does; it keeps the group's lock if we are killed. */
+bool lvm_change(const char *const *argv, int lock_fd, GError **error);
+
 /* lvm_thin_pool_extend: lvextend the tenant's thin pool by @extents. */
 bool lvm_thin_pool_extend(int lock_fd, const char *group, const char *tenant,
                           uint64_t extents, GError **error);

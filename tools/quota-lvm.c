@@ -14,6 +14,7 @@
 #include "check.h"
 #include "config-tools.h"
 #include "log.h"
+#include "rollback.h"
 #include "set.h"
 #include "sigbus.h"
 #include "survey.h"
@@ -440,6 +441,38 @@ command_set(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
+/* ---- rollback ------------------------------------------------------------ */
+
+static int
+command_rollback(int argc, char **argv)
+{
+    g_autofree char *group = NULL;
+    const GOptionEntry entries[] = {
+        { "group", 'g', 0, G_OPTION_ARG_STRING, &group,
+          "The tenant's volume group, where several have one of this name",
+          "GROUP" },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    g_autoptr(LvmTenant) lvm = NULL;
+    g_autoptr(GError) error = NULL;
+    int status = EXIT_SUCCESS;
+
+    if (!parse("Give a volume the content of a snapshot of it, which is used "
+               "up.  Nobody may use either.", "TENANT SNAPSHOT - rollback",
+               entries, &argc, &argv, &status))
+        return status;
+    if (argc != 3)
+        return usage_error("rollback takes a tenant and a snapshot: quota-lvm "
+                           "rollback TENANT SNAPSHOT");
+    if (!check_names(group, argv[1], &status))
+        return status;
+
+    lvm = find(group, argv[1], &error);
+    if (!lvm || !rollback_apply(lvm->group, lvm->tenant, argv[2], &error))
+        return failure(error);
+    return EXIT_SUCCESS;
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -448,6 +481,7 @@ static const struct {
     { "list", command_list, "show all tenants" },
     { "show", command_show, "show one tenant with all its limits" },
     { "set", command_set, "change a tenant's limits, live" },
+    { "rollback", command_rollback, "give a volume a snapshot's content" },
     { "check", command_check, "compare LVM, the kernel and the ledgers" },
 };
 
@@ -468,7 +502,7 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     log_init("quota-lvm", false);
     if (argc < 2)
-        return usage_error("which command? list, show, set or check; see "
+        return usage_error("which command? list, show, set, rollback or check; see "
                            "quota-lvm --help");
     if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
         print_help();
@@ -485,6 +519,7 @@ main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
         }
     }
-    return usage_error("there is no command '%s': list, show, set or check",
+    return usage_error("there is no command '%s': list, show, set, rollback or "
+                       "check",
                        argv[1]);
 }

@@ -77,6 +77,8 @@ refused "no command 'lst'" "$cli" lst
 refused "no argument 'acme'" "$cli" list acme
 refused 'takes one tenant' "$cli" show
 refused 'takes one tenant' "$cli" show a b
+refused 'rollback takes a tenant and a snapshot' "$cli" rollback acme
+refused "'Acme' is no name of a tenant: it must" "$cli" rollback Acme one
 refused "'Acme' is no name of a tenant: it must" "$cli" show Acme
 refused 'is no name of a volume group' "$cli" show acme --group 'v g'
 refused 'Unknown option --limt' "$cli" set acme --limt 5G
