@@ -284,7 +284,7 @@ virStorageBackend virStorageBackendQuotaLVM = {
     .refreshVol = virStorageBackendQuotaLVMRefreshVol,
     .deleteVol = virStorageBackendQuotaLVMDeleteVol,
     .resizeVol = virStorageBackendQuotaLVMResizeVol,
-    .uploadVol = virStorageBackendVolUploadLocal,
+    .uploadVol = virStorageBackendQuotaLVMUploadVol,
     .downloadVol = virStorageBackendVolDownloadLocal,
     .wipeVol = virStorageBackendQuotaLVMWipeVol,
 };

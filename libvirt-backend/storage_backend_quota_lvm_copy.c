@@ -1,50 +1,316 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * storage_backend_quota_lvm_copy.c: what libvirtd itself writes to volumes of
- * a tenant: copies, and what a wipe leaves
+ * a tenant: copies, uploads, and what a wipe leaves
+ *
+ * All of it that goes to a thin volume goes through a writer, which is charged
+ * and stopped as a guest is.  How far a copy is shows in the allocation of the
+ * volume that is being made.
  */
 
 #include <config.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
 #include "viralloc.h"
 #include "virerror.h"
+#include "virfdstream.h"
+#include "virfile.h"
+#include "virlog.h"
 #include "virstring.h"
+#include "virthread.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
+VIR_LOG_INIT("storage.storage_backend_quota_lvm_copy");
 
+#define COPY_BUFFER_SIZE (1ULL << 20)
+#define COPY_ALIGN 4096ULL
+
+
+/* Copies under way, by the path of what is being made.  The storage driver's
+ * other calls see the volume, but not the thread that fills it. */
+struct virStorageBackendQuotaLVMProgress {
+    unsigned long long done;
+    unsigned long long allocation;
+};
+
+static virMutex progressLock = VIR_MUTEX_INITIALIZER;
+static GHashTable *progressTable;
+
+
+static void
+virStorageBackendQuotaLVMSetProgress(const char *path,
+                                     unsigned long long done,
+                                     unsigned long long allocation)
+{
+    struct virStorageBackendQuotaLVMProgress *entry;
+    VIR_LOCK_GUARD lock = virLockGuardLock(&progressLock);
+
+    if (!progressTable)
+        progressTable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+    if (!(entry = g_hash_table_lookup(progressTable, path))) {
+        entry = g_new0(struct virStorageBackendQuotaLVMProgress, 1);
+        g_hash_table_insert(progressTable, g_strdup(path), entry);
+    }
+
+    entry->done = MIN(done, allocation);
+    entry->allocation = allocation;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMGetProgress:
+ * @path: of a thick volume
+ * @allocation: set to what is copied already; when all is, to what it takes,
+ *              once
+ *
+ * Returns false if nothing is copied to it.
+ */
+bool
+virStorageBackendQuotaLVMGetProgress(const char *path,
+                                     unsigned long long *allocation)
+{
+    struct virStorageBackendQuotaLVMProgress *entry;
+    VIR_LOCK_GUARD lock = virLockGuardLock(&progressLock);
+
+    if (!progressTable || !(entry = g_hash_table_lookup(progressTable, path)))
+        return false;
+
+    *allocation = entry->done;
+    if (entry->done == entry->allocation)
+        g_hash_table_remove(progressTable, path);
+    return true;
+}
+
+
+static int
+virStorageBackendQuotaLVMCopy(virStorageBackendQuotaLVMWriter *writer,
+                              virStorageVolDef *vol,
+                              virStorageVolDef *inputvol)
+{
+    const char *path = inputvol->target.path;
+    unsigned long long left = virStorageBackendQuotaLVMWriterGetSize(writer);
+    g_autofree char *raw = g_malloc(COPY_BUFFER_SIZE + COPY_ALIGN);
+    char *buffer = (char *) VIR_ROUND_UP((uintptr_t) raw, COPY_ALIGN);
+    unsigned long long done = 0;
+    VIR_AUTOCLOSE fd = -1;
+    int rc;
+
+    /* A guest's writes pass the page cache by, which might be older */
+    fd = open(path, O_RDONLY | O_CLOEXEC |
+              (inputvol->type == VIR_STORAGE_VOL_BLOCK ? O_DIRECT : 0));
+    if (fd < 0) {
+        virReportSystemError(errno, _("could not open input path '%1$s'"), path);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMWriterBegin(writer, 0) < 0)
+        return -1;
+
+    while (left > 0) {
+        ssize_t got = saferead(fd, buffer, MIN(left, COPY_BUFFER_SIZE));
+        ssize_t put = 0;
+        ssize_t used = 0;
+
+        if (got < 0) {
+            virReportSystemError(errno, _("failed reading from file '%1$s'"), path);
+            return -1;
+        }
+
+        if (got == 0)
+            break;
+
+        for (; used < got; used += put) {
+            if ((put = virStorageBackendQuotaLVMWriterPut(writer, buffer + used,
+                                                          got - used)) < 0)
+                return -1;
+        }
+
+        left -= got;
+        done += got;
+        if (!vol->target.sparse)
+            virStorageBackendQuotaLVMSetProgress(vol->target.path, done,
+                                                 vol->target.allocation);
+    }
+
+    while ((rc = virStorageBackendQuotaLVMWriterEnd(writer)) == 0);
+
+    return rc < 0 ? -1 : 0;
+}
+
+
+/* Converts by libvirt's own steps with qemu-img, which knows no ledger: what it
+ * may write at most is reserved first. */
+static int
+virStorageBackendQuotaLVMConvert(virStorageBackendQuotaLVMWriter *writer,
+                                 virStoragePoolObj *pool,
+                                 virStorageVolDef *vol,
+                                 virStorageVolDef *inputvol)
+{
+    unsigned long long size = virStorageBackendQuotaLVMWriterGetSize(writer);
+
+    if (virStorageBackendQuotaLVMWriterReserve(writer, size) < 0)
+        return -1;
+
+    return virStorageBackendCreateVolUsingQemuImg(pool, vol, inputvol, 0);
+}
+
+
+/**
+ * virStorageBackendQuotaLVMBuildVolFrom:
+ * @pool: pool object
+ * @vol: new volume, without content
+ * @inputvol: of any pool
+ * @flags: VIR_STORAGE_VOL_CREATE_*
+ */
 int
 virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
                                       virStorageVolDef *vol,
                                       virStorageVolDef *inputvol,
                                       unsigned int flags)
 {
-    virStorageBackendBuildVolFrom build_func;
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+    bool file = inputvol->type == VIR_STORAGE_VOL_FILE;
+    int ret;
 
-    build_func = virStorageBackendGetBuildVolFromFunction(vol, inputvol);
-    if (!build_func)
+    virCheckFlags(VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA |
+                  VIR_STORAGE_VOL_CREATE_REFLINK, -1);
+
+    if (flags & VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED, "%s",
+                       _("metadata preallocation is not supported for block volumes"));
+        return -1;
+    }
+
+    if (!file && inputvol->type != VIR_STORAGE_VOL_BLOCK) {
+        virReportError(VIR_ERR_NO_SUPPORT,
+                       _("volume '%1$s' is neither a file nor a block device: a volume of pool '%2$s' cannot be a copy of it"),
+                       inputvol->name, def->name);
+        return -1;
+    }
+
+    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)))
         return -1;
 
-    return build_func(pool, vol, inputvol, flags);
+    /* The header of a LUKS file may have another size than that of the volume */
+    if ((file && (inputvol->target.encryption ||
+                  (inputvol->target.format != VIR_STORAGE_FILE_RAW &&
+                   inputvol->target.format != VIR_STORAGE_FILE_ISO))) ||
+        !virStorageBackendQuotaLVMLuksIsSame(vol, inputvol))
+        ret = virStorageBackendQuotaLVMConvert(writer, pool, vol, inputvol);
+    else
+        ret = virStorageBackendQuotaLVMCopy(writer, vol, inputvol);
+
+    if (!vol->target.sparse)
+        virStorageBackendQuotaLVMSetProgress(vol->target.path,
+                                             vol->target.allocation,
+                                             vol->target.allocation);
+
+    /* Nobody will ask for the end of a copy that failed */
+    if (ret < 0)
+        ignore_value(virStorageBackendQuotaLVMGetProgress(vol->target.path,
+                                                          &vol->target.allocation));
+    return ret;
 }
 
 
+static ssize_t
+virStorageBackendQuotaLVMUploadWrite(const char *data,
+                                     size_t bytes,
+                                     void *opaque)
+{
+    return virStorageBackendQuotaLVMWriterPut(opaque, data, bytes);
+}
+
+
+static int
+virStorageBackendQuotaLVMUploadEnd(void *opaque)
+{
+    return virStorageBackendQuotaLVMWriterEnd(opaque);
+}
+
+
+static void
+virStorageBackendQuotaLVMUploadFree(void *opaque)
+{
+    virStorageBackendQuotaLVMWriterFree(opaque);
+}
+
+
+int
+virStorageBackendQuotaLVMUploadVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   virStreamPtr stream,
+                                   unsigned long long offset,
+                                   unsigned long long length,
+                                   unsigned int flags)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+
+    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)) ||
+        virStorageBackendQuotaLVMWriterBegin(writer, offset) < 0 ||
+        virStorageBackendVolUploadLocal(pool, vol, stream, offset, length,
+                                        flags) < 0)
+        return -1;
+
+    return virFDStreamSetWriteFunc(stream,
+                                   virStorageBackendQuotaLVMUploadWrite,
+                                   virStorageBackendQuotaLVMUploadEnd,
+                                   g_steal_pointer(&writer),
+                                   virStorageBackendQuotaLVMUploadFree);
+}
+
+
+/* Thick volumes are overwritten by libvirt's own algorithms.  Writing a pattern
+ * over a thin one would first take all the space that it never used: what it
+ * has is given back, to be zeroed before anybody gets to read it. */
 int
 virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
                                  virStorageVolDef *vol,
                                  unsigned int algorithm,
                                  unsigned int flags)
 {
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+
+    if (!vol->target.sparse && virStorageSourceHasBacking(&vol->target)) {
+        virReportError(VIR_ERR_NO_SUPPORT,
+                       _("volume '%1$s' is a thick snapshot, whose store would be full before it is wiped: delete it instead"),
+                       vol->target.path);
+        return -1;
+    }
+
     if (!vol->target.sparse)
         return virStorageBackendVolWipeLocal(pool, vol, algorithm, flags);
 
-    /* Writing a pattern over a thin volume would first take all the space
-     * that it never used.  Chunks that are freed are zeroed before anybody
-     * gets to read them, so deleting it is as good. */
-    virReportError(VIR_ERR_NO_SUPPORT,
-                   _("volume '%1$s' is thin, volume wipe not supported: delete it instead"),
-                   vol->target.path);
-    return -1;
+    virCheckFlags(0, -1);
+
+    if (algorithm != VIR_STORAGE_VOL_WIPE_ALG_ZERO &&
+        algorithm != VIR_STORAGE_VOL_WIPE_ALG_TRIM) {
+        virReportError(VIR_ERR_NO_SUPPORT,
+                       _("volume '%1$s' is thin, a pattern would take all the space that it never used: use the algorithm 'zero' or 'trim'"),
+                       vol->target.path);
+        return -1;
+    }
+
+    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)))
+        return -1;
+
+    if (algorithm == VIR_STORAGE_VOL_WIPE_ALG_ZERO &&
+        virStorageBackendQuotaLVMWriterIsExternal(writer)) {
+        virReportError(VIR_ERR_NO_SUPPORT,
+                       _("volume '%1$s' is a clone of a base image, and zeroes would take its whole size: use the algorithm 'trim', which shows the image again, or delete it"),
+                       vol->target.path);
+        return -1;
+    }
+
+    return virStorageBackendQuotaLVMWriterDiscardAll(writer);
 }

@@ -65,14 +65,7 @@ virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
         return -1;
     }
 
-    if (vol->target.encryption) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("volume '%1$s': pools of type quota-lvm do not make encrypted volumes: put <encryption> into the domain's disk"),
-                       vol->name);
-        return -1;
-    }
-
-    return 0;
+    return virStorageBackendQuotaLVMLuksCheck(vol);
 }
 
 
@@ -169,6 +162,7 @@ virStorageBackendQuotaLVMCreateEmpty(virStorageBackendQuotaLVMTenant *tenant,
                                      const char *name)
 {
     bool thin = vol->target.allocation < vol->target.capacity;
+    unsigned long long header = virStorageBackendQuotaLVMLuksGetNewHeader(vol);
     const virStorageBackendQuotaLVMLayout *layout = NULL;
     unsigned long long bytes;
     unsigned long long physical;
@@ -176,7 +170,7 @@ virStorageBackendQuotaLVMCreateEmpty(virStorageBackendQuotaLVMTenant *tenant,
     if (!thin)
         layout = virStorageBackendQuotaLVMGetLayout(def);
 
-    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
+    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity + header,
                                          layout, &bytes, &physical) < 0)
         return -1;
 
@@ -206,6 +200,7 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virErrorPtr err;
     char name[QUOTA_LV_MAX_BYTES + 1];
     int rc;
 
@@ -217,6 +212,13 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
         virStorageBackendQuotaLVMTenantCheckVolumes(tenant, vol->name) < 0)
         return -1;
 
+    if (vol->target.encryption && virStorageSourceHasBacking(&vol->target)) {
+        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                       _("volume '%1$s' is encrypted as its backing store is: leave out <encryption>"),
+                       vol->name);
+        return -1;
+    }
+
     if (virStorageSourceHasBacking(&vol->target))
         rc = virStorageBackendQuotaLVMCreateFromBacking(tenant, def, vol, name);
     else
@@ -225,5 +227,20 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
     if (rc < 0)
         return -1;
 
-    return virStorageBackendQuotaLVMCreateEnd(tenant, def, vol, name);
+    if (virStorageBackendQuotaLVMCreateEnd(tenant, def, vol, name) < 0)
+        return -1;
+
+    g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
+
+    if (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
+        virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0) {
+        virErrorPreserveLast(&err);
+        if ((tenant = virStorageBackendQuotaLVMVolBegin(def)) &&
+            virStorageBackendQuotaLVMRemoveLV(tenant, name) == 0)
+            ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
+        virErrorRestore(&err);
+        return -1;
+    }
+
+    return 0;
 }

@@ -74,11 +74,9 @@ virStorageBackendQuotaLVMAddRemoval(virStorageBackendQuotaLVMTenant *tenant,
                                     bool withSnapshots,
                                     virCommand *cmd)
 {
-    bool inUse;
     size_t i;
 
-    virStorageBackendQuotaLVMIsActive(tenant->group, lv->name, &inUse);
-    if (inUse) {
+    if (virStorageBackendQuotaLVMIsInUse(tenant->group, lv->name)) {
         virReportError(VIR_ERR_OPERATION_INVALID,
                        _("volume '%1$s' of tenant '%2$s' is in use: stop what has /dev/%3$s/%4$s open first"),
                        lv->volume ? lv->volume : lv->name, tenant->name,

@@ -221,6 +221,14 @@ unsigned long long
 virStorageBackendQuotaLVMGetThinMapped(const char *group,
                                        const char *lv);
 
+bool
+virStorageBackendQuotaLVMIsInUse(const char *group,
+                                 const char *lv);
+
+bool
+virStorageBackendQuotaLVMHasExternalOrigin(const char *group,
+                                           const char *lv);
+
 /* storage_backend_quota_lvm_tenant.c: a tenant under its group's lock */
 
 typedef struct _virStorageBackendQuotaLVMTenant virStorageBackendQuotaLVMTenant;
@@ -265,6 +273,10 @@ int
 virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
                                       virStoragePoolDef *def,
                                       virStoragePoolDef *newDef);
+
+void
+virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *tenant,
+                                            unsigned long long shared);
 
 int
 virStorageBackendQuotaLVMTenantOpenLedger(virStorageBackendQuotaLVMTenant *tenant);
@@ -406,7 +418,84 @@ int
 virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
                                    virStorageVolDef *vol);
 
+/* storage_backend_quota_lvm_luks.c: encrypted volumes */
+
+char *
+virStorageBackendQuotaLVMLuksFindTag(const virStorageBackendQuotaLVMLV *lv);
+
+unsigned long long
+virStorageBackendQuotaLVMLuksGetHeader(const virStorageBackendQuotaLVMLV *lv);
+
+void
+virStorageBackendQuotaLVMLuksUpdate(virStorageVolDef *vol,
+                                    const virStorageBackendQuotaLVMLV *lv);
+
+int
+virStorageBackendQuotaLVMLuksCheck(virStorageVolDef *vol);
+
+bool
+virStorageBackendQuotaLVMLuksIsSame(virStorageVolDef *a,
+                                    virStorageVolDef *b);
+
+unsigned long long
+virStorageBackendQuotaLVMLuksGetNewHeader(virStorageVolDef *vol);
+
+int
+virStorageBackendQuotaLVMLuksFormat(virStoragePoolObj *pool,
+                                    virStorageVolDef *vol);
+
+/* storage_backend_quota_lvm_write.c: libvirtd as a writer of a tenant */
+
+typedef struct _virStorageBackendQuotaLVMWriter virStorageBackendQuotaLVMWriter;
+
+virStorageBackendQuotaLVMWriter *
+virStorageBackendQuotaLVMWriterNew(virStoragePoolDef *def,
+                                   virStorageVolDef *vol);
+
+void
+virStorageBackendQuotaLVMWriterFree(virStorageBackendQuotaLVMWriter *writer);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStorageBackendQuotaLVMWriter,
+                              virStorageBackendQuotaLVMWriterFree);
+
+int
+virStorageBackendQuotaLVMWriterReserve(virStorageBackendQuotaLVMWriter *writer,
+                                       unsigned long long bytes);
+
+int
+virStorageBackendQuotaLVMWriterBegin(virStorageBackendQuotaLVMWriter *writer,
+                                     unsigned long long offset);
+
+ssize_t
+virStorageBackendQuotaLVMWriterPut(virStorageBackendQuotaLVMWriter *writer,
+                                   const char *data,
+                                   size_t bytes);
+
+int
+virStorageBackendQuotaLVMWriterEnd(virStorageBackendQuotaLVMWriter *writer);
+
+unsigned long long
+virStorageBackendQuotaLVMWriterGetSize(virStorageBackendQuotaLVMWriter *writer);
+
+int
+virStorageBackendQuotaLVMWriterDiscardAll(virStorageBackendQuotaLVMWriter *writer);
+
+bool
+virStorageBackendQuotaLVMWriterIsExternal(virStorageBackendQuotaLVMWriter *writer);
+
 /* storage_backend_quota_lvm_copy.c: what libvirtd itself writes */
+
+bool
+virStorageBackendQuotaLVMGetProgress(const char *path,
+                                     unsigned long long *allocation);
+
+int
+virStorageBackendQuotaLVMUploadVol(virStoragePoolObj *pool,
+                                   virStorageVolDef *vol,
+                                   virStreamPtr stream,
+                                   unsigned long long offset,
+                                   unsigned long long length,
+                                   unsigned int flags);
 
 int
 virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,

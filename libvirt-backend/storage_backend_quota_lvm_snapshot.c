@@ -134,19 +134,24 @@ virStorageBackendQuotaLVMSnapshotSize(virStorageBackendQuotaLVMTenant *tenant,
                                       virStorageBackendQuotaLVMLV *origin,
                                       unsigned long long *bytes)
 {
+    unsigned long long header = virStorageBackendQuotaLVMLuksGetHeader(origin);
     unsigned long long physical;
 
-    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity,
-                                         NULL, bytes, &physical) < 0)
-        return -1;
-
-    if (*bytes == 0)
+    if (vol->target.capacity == 0) {
         *bytes = origin->size;
+        return 0;
+    }
+
+    if (virStorageBackendQuotaLVMRoundUp(tenant, vol,
+                                         vol->target.capacity + header, NULL,
+                                         bytes, &physical) < 0)
+        return -1;
 
     if (*bytes < origin->size) {
         virReportError(VIR_ERR_INVALID_ARG,
                        _("volume '%1$s' of %2$llu bytes is smaller than '%3$s', which it begins with: give it %4$llu bytes at least"),
-                       vol->name, *bytes, origin->name, origin->size);
+                       vol->name, vol->target.capacity, origin->name,
+                       origin->size - header);
         return -1;
     }
 
@@ -157,10 +162,16 @@ virStorageBackendQuotaLVMSnapshotSize(virStorageBackendQuotaLVMTenant *tenant,
 static void
 virStorageBackendQuotaLVMAddSnapshotArgs(virStorageBackendQuotaLVMTenant *tenant,
                                          virCommand *cmd,
+                                         const virStorageBackendQuotaLVMLV *origin,
                                          const char *name)
 {
-    virCommandAddArgList(cmd, "--yes", "--snapshot", "--name", name,
-                         "--addtag", NULL);
+    g_autofree char *luks = virStorageBackendQuotaLVMLuksFindTag(origin);
+
+    virCommandAddArgList(cmd, "--yes", "--snapshot", "--name", name, NULL);
+    /* Header and secret are its origin's */
+    if (luks)
+        virCommandAddArgList(cmd, "--addtag", luks, NULL);
+    virCommandAddArg(cmd, "--addtag");
     virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
 }
 
@@ -219,6 +230,27 @@ virStorageBackendQuotaLVMExtendLV(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
+/* What all thin volumes map, with one more of @origin's size */
+static unsigned long long
+virStorageBackendQuotaLVMGetMapped(virStorageBackendQuotaLVMTenant *tenant,
+                                   const virStorageBackendQuotaLVMLV *origin)
+{
+    unsigned long long bytes;
+    size_t i;
+
+    bytes = virStorageBackendQuotaLVMGetThinMapped(tenant->group, origin->name);
+
+    for (i = 0; i < tenant->report.nlvs; i++) {
+        const virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
+
+        if (virStorageBackendQuotaLVMIsInPool(tenant, lv))
+            bytes += virStorageBackendQuotaLVMGetThinMapped(tenant->group, lv->name);
+    }
+
+    return bytes;
+}
+
+
 static int
 virStorageBackendQuotaLVMCreateThinSnapshot(virStorageBackendQuotaLVMTenant *tenant,
                                             virStorageBackendQuotaLVMLV *origin,
@@ -227,7 +259,10 @@ virStorageBackendQuotaLVMCreateThinSnapshot(virStorageBackendQuotaLVMTenant *ten
 {
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
 
-    virStorageBackendQuotaLVMAddSnapshotArgs(tenant, cmd, name);
+    virStorageBackendQuotaLVMTenantGrowMetadata(tenant,
+                                                virStorageBackendQuotaLVMGetMapped(tenant, origin));
+
+    virStorageBackendQuotaLVMAddSnapshotArgs(tenant, cmd, origin, name);
     if (clone)
         virCommandAddArgList(cmd, "--addtag", QUOTA_TAG_CLONE, NULL);
     virCommandAddArgList(cmd, "--setactivationskip", "n", NULL);
@@ -261,7 +296,6 @@ virStorageBackendQuotaLVMCreateExternalClone(virStorageBackendQuotaLVMTenant *te
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
     virErrorPtr err;
     bool active;
-    bool inUse;
     int ret;
 
     if (!base->readOnly) {
@@ -271,8 +305,8 @@ virStorageBackendQuotaLVMCreateExternalClone(virStorageBackendQuotaLVMTenant *te
         return -1;
     }
 
-    active = virStorageBackendQuotaLVMIsActive(tenant->group, base->name, &inUse);
-    if (inUse) {
+    active = virStorageBackendQuotaLVMIsActive(tenant->group, base->name, NULL);
+    if (active && virStorageBackendQuotaLVMIsInUse(tenant->group, base->name)) {
         virReportError(VIR_ERR_OPERATION_INVALID,
                        _("base image '%1$s' of volume group '%2$s' is in use, and LVM makes no clone of it meanwhile: stop what has it open"),
                        base->name, tenant->group);
@@ -283,7 +317,7 @@ virStorageBackendQuotaLVMCreateExternalClone(virStorageBackendQuotaLVMTenant *te
         virStorageBackendQuotaLVMSetLVActive(tenant, base->name, false) < 0)
         return -1;
 
-    virStorageBackendQuotaLVMAddSnapshotArgs(tenant, cmd, name);
+    virStorageBackendQuotaLVMAddSnapshotArgs(tenant, cmd, base, name);
     virCommandAddArgList(cmd, "--setactivationskip", "n", "--thinpool", NULL);
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group,
                            tenant->report.thinPool->name);
@@ -344,7 +378,7 @@ virStorageBackendQuotaLVMCreateThickSnapshot(virStorageBackendQuotaLVMTenant *te
     if (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, bytes) < 0)
         return -1;
 
-    virStorageBackendQuotaLVMAddSnapshotArgs(tenant, cmd, name);
+    virStorageBackendQuotaLVMAddSnapshotArgs(tenant, cmd, origin, name);
     virCommandAddArg(cmd, "--size");
     virCommandAddArgFormat(cmd, "%llub", bytes);
     virCommandAddArg(cmd, "--chunksize");
@@ -480,6 +514,13 @@ virStorageBackendQuotaLVMCreateVolFrom(virStoragePoolObj *pool,
         g_clear_pointer(&vol->target.backingStore, virObjectUnref);
     }
 
+    /* Where the header is copied along, none has to be made */
+    if (vol->target.encryption && inputvol->target.encryption &&
+        inputvol->type == VIR_STORAGE_VOL_BLOCK &&
+        virStorageBackendQuotaLVMLuksIsSame(vol, inputvol))
+        vol->target.encryption->payload_offset =
+            inputvol->target.encryption->payload_offset;
+
     if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
         virStorageBackendQuotaLVMTenantCheckVolumes(tenant, vol->name) < 0)
         return -1;
@@ -505,6 +546,16 @@ virStorageBackendQuotaLVMCreateVolFrom(virStoragePoolObj *pool,
             virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
                            _("volume '%1$s' is neither thin nor a base image, so it has no instant copy: leave out the reflink flag"),
                            inputvol->name);
+            return -1;
+        }
+        return 0;
+    }
+
+    if (!virStorageBackendQuotaLVMLuksIsSame(vol, inputvol)) {
+        if (instant) {
+            virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
+                           _("volumes '%1$s' and '%2$s' are not encrypted with the same secret, so there is no instant copy: leave out the reflink flag"),
+                           inputvol->name, vol->name);
             return -1;
         }
         return 0;

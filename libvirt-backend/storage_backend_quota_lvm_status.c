@@ -23,18 +23,23 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_status");
 
 #define SECTOR_SIZE 512ULL
 
+/* How long udev may look at a device */
+#define IN_USE_TRIES 30
+#define IN_USE_WAIT_US (100 * 1000)
+
 /* libdevmapper keeps its descriptor of the control device and the size of its
  * buffers in static variables, and pools are looked at by many threads */
 static virMutex virStorageBackendQuotaLVMStatusLock = VIR_MUTEX_INITIALIZER;
 
 
-/* The status line of the only target of a device, if that is a @type; NULL
+/* The line of a @task for the only target of a device, if that is a @type; NULL
  * otherwise. */
 static char *
-virStorageBackendQuotaLVMGetStatus(const char *group,
-                                   const char *lv,
-                                   const char *layer,
-                                   const char *type)
+virStorageBackendQuotaLVMGetLine(int taskType,
+                                 const char *group,
+                                 const char *lv,
+                                 const char *layer,
+                                 const char *type)
 {
     struct dm_task *task = NULL;
     struct dm_info info = { 0 };
@@ -49,7 +54,7 @@ virStorageBackendQuotaLVMGetStatus(const char *group,
 
     if (!(pool = dm_pool_create("quota-lvm", 256)) ||
         !(name = dm_build_dm_name(pool, group, lv, layer)) ||
-        !(task = dm_task_create(DM_DEVICE_STATUS)))
+        !(task = dm_task_create(taskType)))
         goto cleanup;
 
     /* Without "no flush" the kernel would commit the pool's metadata for
@@ -72,6 +77,16 @@ virStorageBackendQuotaLVMGetStatus(const char *group,
     if (pool)
         dm_pool_destroy(pool);
     return ret;
+}
+
+
+static char *
+virStorageBackendQuotaLVMGetStatus(const char *group,
+                                   const char *lv,
+                                   const char *layer,
+                                   const char *type)
+{
+    return virStorageBackendQuotaLVMGetLine(DM_DEVICE_STATUS, group, lv, layer, type);
 }
 
 
@@ -194,4 +209,59 @@ virStorageBackendQuotaLVMGetThinMapped(const char *group,
         return 0;
 
     return sectors * SECTOR_SIZE;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMHasExternalOrigin:
+ * @group: volume group
+ * @lv: a thin volume
+ *
+ * Returns whether chunks that are not mapped show another device's data.
+ */
+bool
+virStorageBackendQuotaLVMHasExternalOrigin(const char *group,
+                                           const char *lv)
+{
+    /*
+     * # dmsetup table vg0-acme.root
+     * 0 131072 thin 253:2 2 253:5
+     *
+     * the pool, the volume's number in it, and an external origin, if any
+     */
+    g_autofree char *table = NULL;
+    g_auto(GStrv) fields = NULL;
+
+    if (!(table = virStorageBackendQuotaLVMGetLine(DM_DEVICE_TABLE, group, lv,
+                                                   NULL, "thin")))
+        return false;
+
+    fields = g_strsplit(g_strstrip(table), " ", 0);
+    return g_strv_length(fields) > 2;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMIsInUse:
+ * @group: volume group
+ * @lv: an LV
+ *
+ * Returns whether it is open, and still is after a while: udev looks at a
+ * device whenever somebody who could write to it closes it.
+ */
+bool
+virStorageBackendQuotaLVMIsInUse(const char *group,
+                                 const char *lv)
+{
+    bool inUse;
+    size_t i;
+
+    for (i = 0; i < IN_USE_TRIES; i++) {
+        virStorageBackendQuotaLVMIsActive(group, lv, &inUse);
+        if (!inUse)
+            return false;
+        g_usleep(IN_USE_WAIT_US);
+    }
+
+    return true;
 }

@@ -211,11 +211,20 @@ virStorageBackendQuotaLVMTenantCheckVolumes(virStorageBackendQuotaLVMTenant *ten
 }
 
 
-/* A higher limit needs more metadata than the thin pool was built with.  Where
- * the group has no room for it the new limit counts all the same: the metadata
- * is full later than now in any case. */
-static void
-virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *tenant)
+/**
+ * virStorageBackendQuotaLVMTenantGrowMetadata:
+ * @tenant: tenant, read, with a thin pool
+ * @shared: bytes that volumes map beside those of others, i.e. of snapshots
+ *
+ * A higher limit needs more metadata than the thin pool was built with, and so
+ * does each volume that shares chunks, since it has a map of its own once it is
+ * written to.  Where the group has no room for more, what was asked for is done
+ * all the same: the metadata is full later than now in any case, and quota-lvmd
+ * warns before.
+ */
+void
+virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *tenant,
+                                            unsigned long long shared)
 {
     virStorageBackendQuotaLVMReport *report = &tenant->report;
     virStorageBackendQuotaLVMLV *thinPool = report->thinPool;
@@ -224,7 +233,7 @@ virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *ten
     g_autofree char *errors = NULL;
     int status = 0;
 
-    needed = virStorageBackendQuotaLVMGetMetadataSize(report->state.limits.limit_bytes,
+    needed = virStorageBackendQuotaLVMGetMetadataSize(report->state.limits.limit_bytes + shared,
                                                       thinPool->chunkSize);
     if (thinPool->metadataSize >= needed)
         return;
@@ -236,7 +245,7 @@ virStorageBackendQuotaLVMTenantGrowMetadata(virStorageBackendQuotaLVMTenant *ten
     virCommandSetErrorBuffer(cmd, &errors);
 
     if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, &status) < 0 || status != 0) {
-        VIR_WARN("cannot extend the metadata of thin pool %s/%s to %llu bytes for its new limit: %s",
+        VIR_WARN("cannot extend the metadata of thin pool %s/%s to %llu bytes: %s",
                  tenant->group, thinPool->name, needed, NULLSTR(errors));
         virResetLastError();
     }
@@ -319,7 +328,7 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
         report->definition = g_steal_pointer(&digest);
         report->state.limits = limits;
 
-        virStorageBackendQuotaLVMTenantGrowMetadata(tenant);
+        virStorageBackendQuotaLVMTenantGrowMetadata(tenant, 0);
     }
 
     virStorageBackendQuotaLVMSetCurrent(def, &report->state);
@@ -503,8 +512,8 @@ virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
             virReportError(VIR_ERR_OPERATION_FAILED,
                            _("volume group '%1$s' is full: it has %2$s free, of which %3$s are guaranteed to other tenants, volume '%4$s' of tenant '%5$s' needs %6$s: extend the group with vgextend"),
                            tenant->group,
-                           quota_size_format(tenant->report.group.freeSize, room),
-                           quota_size_format(tenant->report.group.freeSize -
+                           quota_size_format(tenant->report.others.free_bytes, room),
+                           quota_size_format(tenant->report.others.free_bytes -
                                              state->group_free_bytes, kept),
                            volume, tenant->name, asked);
         } else {

@@ -49,6 +49,7 @@ virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
                                    virStorageBackendQuotaLVMLV *lv)
 {
     vol->type = VIR_STORAGE_VOL_BLOCK;
+    vol->target.format = VIR_STORAGE_FILE_RAW;
 
     g_free(vol->key);
     vol->key = g_strdup(lv->uuid);
@@ -68,6 +69,8 @@ virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
     } else if (virStorageBackendQuotaLVMIsThickSnapshot(lv)) {
         vol->target.capacity = lv->originSize;
     }
+
+    virStorageBackendQuotaLVMLuksUpdate(vol, lv);
 }
 
 
@@ -189,8 +192,13 @@ virStorageBackendQuotaLVMRefreshVol(virStoragePoolObj *pool,
     g_autofree char *path = NULL;
     char name[QUOTA_LV_MAX_BYTES + 1];
 
-    if (!vol->target.sparse ||
-        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
+    if (!vol->target.sparse) {
+        ignore_value(virStorageBackendQuotaLVMGetProgress(vol->target.path,
+                                                          &vol->target.allocation));
+        return 0;
+    }
+
+    if (quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
         return 0;
 
     path = g_strdup_printf("%s/%s", def->target.path, name);
@@ -245,6 +253,7 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     unsigned long long bytes;
     unsigned long long now;
     unsigned long long physical;
+    unsigned long long header;
     unsigned long long more = 0;
 
     virCheckFlags(VIR_STORAGE_VOL_RESIZE_ALLOCATE |
@@ -267,10 +276,18 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         return -1;
     }
 
+    header = virStorageBackendQuotaLVMLuksGetHeader(lv);
+    if (capacity > LLONG_MAX) {
+        virReportError(VIR_ERR_OVERFLOW,
+                       _("capacity of %1$llu bytes of volume '%2$s' is too large"),
+                       capacity, vol->name);
+        return -1;
+    }
+
     virStorageBackendQuotaLVMLayoutOfLV(lv, &layout);
     if (virStorageBackendQuotaLVMRoundUp(tenant, vol, lv->size, &layout,
                                          &bytes, &now) < 0 ||
-        virStorageBackendQuotaLVMRoundUp(tenant, vol, capacity, &layout,
+        virStorageBackendQuotaLVMRoundUp(tenant, vol, capacity + header, &layout,
                                          &bytes, &physical) < 0)
         return -1;
 

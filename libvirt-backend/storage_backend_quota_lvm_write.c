@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * storage_backend_quota_lvm_write.c: libvirtd as a writer of a tenant
+ *
+ * What libvirtd itself writes to a thin volume is charged as a guest's writes
+ * are: reserved in the ledger before, which makes the thin pool grow, and
+ * settled when the kernel has it.  Writes go past the page cache, so that one
+ * that returned is one that has its space, and one that has none fails.
+ */
+
+#include <config.h>
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "quota-writer.h"
+#include "storage_backend_quota_lvm_internal.h"
+#include "viralloc.h"
+#include "virerror.h"
+#include "virfile.h"
+#include "virlog.h"
+#include "virstring.h"
+
+#define VIR_FROM_THIS VIR_FROM_STORAGE
+
+VIR_LOG_INIT("storage.storage_backend_quota_lvm_write");
+
+/* How long a write waits for a sample, and for its thin pool to grow */
+#define WRITE_PATIENCE_NS (10ULL * 1000 * 1000 * 1000)
+#define WRITE_POLL_US 5000
+
+#define WRITE_BUFFER_SIZE (1ULL << 20)
+#define WRITE_ALIGN 4096ULL
+#define RESERVE_STEP (16ULL << 20)
+
+struct _virStorageBackendQuotaLVMWriter {
+    char *group;
+    char *tenant;
+    char *volume;
+    char *path;
+    int fd;
+    unsigned long long size;
+
+    /* of a thin volume alone */
+    struct quota_ledger *ledger;
+    struct quota_writer *writer;    /* NULL: a thick volume */
+    struct quota_admission admission;   /* of the run that is waited for */
+    unsigned long long chunk;
+    unsigned long long held;        /* reserved for what others write */
+    bool external;                  /* unmapped chunks show a base image */
+
+    /* What is next to be written.  Begins at a multiple of WRITE_ALIGN and ends
+     * before a multiple of bufferSize, so that each chunk is written once. */
+    char *buffer;
+    unsigned long long bufferSize;
+    unsigned long long start;
+    unsigned long long used;
+    unsigned long long done;        /* of which this is written */
+};
+
+
+void
+virStorageBackendQuotaLVMWriterFree(virStorageBackendQuotaLVMWriter *writer)
+{
+    if (!writer)
+        return;
+
+    VIR_FORCE_CLOSE(writer->fd);
+
+    if (writer->held > 0)
+        quota_bytes_settle(writer->writer, writer->held);
+    quota_writer_detach(writer->writer);
+    if (writer->ledger)
+        quota_doorbell_ring(writer->ledger);
+    quota_ledger_close(writer->ledger);
+
+    free(writer->buffer);
+    g_free(writer->group);
+    g_free(writer->tenant);
+    g_free(writer->volume);
+    g_free(writer->path);
+    g_free(writer);
+}
+
+
+static int
+virStorageBackendQuotaLVMWriterAttach(virStorageBackendQuotaLVMWriter *writer)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    struct quota_state state;
+    int rc;
+
+    if ((rc = quota_ledger_path(writer->group, writer->tenant, path,
+                                sizeof(path))) < 0 ||
+        (rc = quota_ledger_open(path, true, &writer->ledger)) < 0) {
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("the ledger of tenant '%1$s' of volume group '%2$s' %3$s: run pool-refresh"),
+                       writer->tenant, writer->group,
+                       quota_ledger_strerror(rc));
+        return -1;
+    }
+
+    quota_state_read(writer->ledger, &state);
+    writer->chunk = state.chunk_bytes;
+    if (writer->chunk == 0) {
+        virReportError(VIR_ERR_INTERNAL_ERROR,
+                       _("the ledger of tenant '%1$s' knows no chunks"),
+                       writer->tenant);
+        return -1;
+    }
+
+    if ((rc = quota_writer_attach(writer->ledger, writer->volume,
+                                  &writer->writer)) < 0) {
+        virReportSystemError(-rc,
+                             _("cannot write to volume '%1$s' of tenant '%2$s': its ledger takes no further writer"),
+                             writer->volume, writer->tenant);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMWriterNew:
+ * @def: pool definition
+ * @vol: volume that is to be written to
+ *
+ * One thread at a time may use it.
+ */
+virStorageBackendQuotaLVMWriter *
+virStorageBackendQuotaLVMWriterNew(virStoragePoolDef *def,
+                                   virStorageVolDef *vol)
+{
+    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+    g_autofree char *lv = g_path_get_basename(vol->target.path);
+    void *buffer;
+
+    writer = g_new0(virStorageBackendQuotaLVMWriter, 1);
+    writer->group = g_strdup(def->source.name);
+    writer->tenant = g_strdup(def->source.tenant);
+    writer->volume = g_strdup(vol->name);
+    writer->path = g_strdup(vol->target.path);
+    writer->chunk = WRITE_ALIGN;
+
+    writer->fd = open(writer->path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    if (writer->fd < 0 || ioctl(writer->fd, BLKGETSIZE64, &writer->size) < 0) {
+        virReportSystemError(errno, _("cannot open volume '%1$s'"), writer->path);
+        return NULL;
+    }
+
+    if (vol->target.sparse) {
+        if (virStorageBackendQuotaLVMWriterAttach(writer) < 0)
+            return NULL;
+        writer->external =
+            virStorageBackendQuotaLVMHasExternalOrigin(writer->group, lv);
+    }
+
+    writer->bufferSize = VIR_ROUND_UP(WRITE_BUFFER_SIZE, writer->chunk);
+    if (posix_memalign(&buffer, WRITE_ALIGN, writer->bufferSize) != 0)
+        abort();
+    writer->buffer = buffer;
+
+    return g_steal_pointer(&writer);
+}
+
+
+static void
+virStorageBackendQuotaLVMWriterRefused(virStorageBackendQuotaLVMWriter *writer,
+                                       unsigned long long bytes,
+                                       enum quota_reason reason)
+{
+    struct quota_state state;
+    char asked[QUOTA_SIZE_MAX_BYTES];
+    char limit[QUOTA_SIZE_MAX_BYTES];
+
+    quota_state_read(writer->ledger, &state);
+    quota_size_format(bytes, asked);
+
+    switch (reason) {
+    case QUOTA_REASON_GROUP_FULL:
+        virReportSystemError(ENOSPC,
+                             _("volume group '%1$s' is full, volume '%2$s' of tenant '%3$s' needs %4$s more: extend the group with vgextend"),
+                             writer->group, writer->volume, writer->tenant, asked);
+        break;
+    case QUOTA_REASON_VOLUME_LIMIT:
+        virReportSystemError(ENOSPC,
+                             _("volume '%1$s' of tenant '%2$s' has reached its own limit and needs %3$s more: raise that"),
+                             writer->volume, writer->tenant, asked);
+        break;
+    case QUOTA_REASON_ACCOUNTING_LOST:
+        virReportSystemError(ENOSPC,
+                             _("nobody samples what tenant '%1$s' of volume group '%2$s' uses, volume '%3$s' needs %4$s more: see whether quota-lvmd runs"),
+                             writer->tenant, writer->group, writer->volume, asked);
+        break;
+    case QUOTA_REASON_NONE:
+    case QUOTA_REASON_TENANT_LIMIT:
+    case QUOTA_REASON_MAX:
+        virReportSystemError(ENOSPC,
+                             _("tenant '%1$s' has reached its limit of %2$s in volume group '%3$s', volume '%4$s' needs %5$s more: raise the limit, or delete something"),
+                             writer->tenant,
+                             quota_size_format(state.limits.limit_bytes, limit),
+                             writer->group, writer->volume, asked);
+        break;
+    }
+}
+
+
+/**
+ * virStorageBackendQuotaLVMWriterReserve:
+ * @writer: writer
+ * @bytes: what another program is about to write
+ *
+ * Holds space for a program that knows nothing of ledgers, until the writer is
+ * freed; the thin pool has grown that far then.  Nothing for a thick volume.
+ */
+int
+virStorageBackendQuotaLVMWriterReserve(virStorageBackendQuotaLVMWriter *writer,
+                                       unsigned long long bytes)
+{
+    if (!writer->writer)
+        return 0;
+
+    /* A chunk more, as nobody knows where it begins */
+    bytes = VIR_ROUND_UP(bytes, writer->chunk) + writer->chunk;
+
+    while (bytes > 0) {
+        unsigned long long step = MIN(bytes, RESERVE_STEP);
+        enum quota_reason reason = QUOTA_REASON_NONE;
+
+        if (quota_admission_wait(writer->writer, step, WRITE_PATIENCE_NS,
+                                 &reason) < 0) {
+            virStorageBackendQuotaLVMWriterRefused(writer, bytes, reason);
+            return -1;
+        }
+
+        writer->held += step;
+        bytes -= step;
+    }
+
+    return 0;
+}
+
+
+/* Reads whole blocks around the ends of what is written */
+static int
+virStorageBackendQuotaLVMWriterRead(virStorageBackendQuotaLVMWriter *writer,
+                                    char *buffer,
+                                    unsigned long long offset,
+                                    size_t bytes)
+{
+    ssize_t got = pread(writer->fd, buffer, bytes, offset);
+
+    if (got != bytes) {
+        if (got >= 0)
+            errno = EIO;
+        virReportSystemError(errno, _("cannot read volume '%1$s'"), writer->path);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMWriterBegin:
+ * @writer: new writer
+ * @offset: where the first byte goes
+ */
+int
+virStorageBackendQuotaLVMWriterBegin(virStorageBackendQuotaLVMWriter *writer,
+                                     unsigned long long offset)
+{
+    if (offset > writer->size) {
+        virReportError(VIR_ERR_INVALID_ARG,
+                       _("offset %1$llu is past the end of volume '%2$s' of %3$llu bytes"),
+                       offset, writer->volume, writer->size);
+        return -1;
+    }
+
+    writer->start = offset / WRITE_ALIGN * WRITE_ALIGN;
+    writer->used = offset - writer->start;
+    writer->done = 0;
+
+    if (writer->used > 0)
+        return virStorageBackendQuotaLVMWriterRead(writer, writer->buffer,
+                                                   writer->start, WRITE_ALIGN);
+    return 0;
+}
+
+
+static bool
+virStorageBackendQuotaLVMIsZero(const char *data,
+                                size_t bytes)
+{
+    return bytes == 0 ||
+        (data[0] == '\0' && memcmp(data, data + 1, bytes - 1) == 0);
+}
+
+
+static int
+virStorageBackendQuotaLVMWriterWrite(virStorageBackendQuotaLVMWriter *writer,
+                                     const char *data,
+                                     unsigned long long offset,
+                                     size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t rc = pwrite(writer->fd, data, bytes, offset);
+
+        if (rc < 0 && errno == EINTR)
+            continue;
+
+        if (rc <= 0) {
+            if (rc == 0)
+                errno = ENOSPC;
+            virReportSystemError(errno,
+                                 _("cannot write to volume '%1$s' of tenant '%2$s' at %3$llu"),
+                                 writer->volume, writer->tenant, offset);
+            return -1;
+        }
+
+        data += rc;
+        offset += rc;
+        bytes -= rc;
+    }
+
+    return 0;
+}
+
+
+/* At the limit: what holds data already needs no space, as long as nobody takes
+ * a snapshot.  A chunk of zeroes is taken for one that is not there. */
+static int
+virStorageBackendQuotaLVMWriterOverwrite(virStorageBackendQuotaLVMWriter *writer,
+                                         const char *data,
+                                         unsigned long long offset,
+                                         size_t bytes)
+{
+    g_autofree char *raw = g_malloc(bytes + WRITE_ALIGN);
+    char *old = (char *) VIR_ROUND_UP((uintptr_t) raw, WRITE_ALIGN);
+    unsigned int lane;
+    uint32_t epoch;
+    size_t i;
+    int ret = -1;
+
+    if (writer->external)
+        return 0;
+
+    if (virStorageBackendQuotaLVMWriterRead(writer, old, offset, bytes) < 0)
+        return -1;
+
+    for (i = 0; i < bytes; i += writer->chunk) {
+        if (virStorageBackendQuotaLVMIsZero(old + i, MIN(writer->chunk, bytes - i)))
+            return 0;
+    }
+
+    epoch = quota_epoch_enter(writer->writer, &lane);
+    if (epoch % 2 == 1)
+        ret = 0;
+    else if (virStorageBackendQuotaLVMWriterWrite(writer, data, offset, bytes) == 0)
+        ret = 1;
+    quota_epoch_leave(writer->writer, lane);
+    return ret;
+}
+
+
+/* Returns 1 when it is written, 0 to be asked again, -1 on error */
+static int
+virStorageBackendQuotaLVMWriterCharged(virStorageBackendQuotaLVMWriter *writer,
+                                       const char *data,
+                                       unsigned long long offset,
+                                       size_t bytes)
+{
+    unsigned long long first = offset / writer->chunk;
+    unsigned long long charge = (VIR_DIV_UP(offset + bytes, writer->chunk) - first) *
+        writer->chunk;
+    int rc;
+
+    rc = quota_admission_poll(writer->writer, charge, quota_clock_ns(),
+                              WRITE_PATIENCE_NS, &writer->admission);
+    if (rc == -EAGAIN) {
+        g_usleep(WRITE_POLL_US);
+        return 0;
+    }
+
+    if (rc < 0) {
+        enum quota_reason reason = writer->admission.reason;
+
+        memset(&writer->admission, 0, sizeof(writer->admission));
+        if (rc == -ENOSPC &&
+            (rc = virStorageBackendQuotaLVMWriterOverwrite(writer, data, offset,
+                                                           bytes)) != 0)
+            return rc;
+
+        quota_refusal_count(writer->writer);
+        virStorageBackendQuotaLVMWriterRefused(writer, charge, reason);
+        return -1;
+    }
+
+    memset(&writer->admission, 0, sizeof(writer->admission));
+    rc = virStorageBackendQuotaLVMWriterWrite(writer, data, offset, bytes);
+    quota_bytes_settle(writer->writer, charge);
+    return rc < 0 ? -1 : 1;
+}
+
+
+/* Gives back chunks that are to be zeroes.  Those of a clone of a base image
+ * would show the image again. */
+static int
+virStorageBackendQuotaLVMWriterDiscard(virStorageBackendQuotaLVMWriter *writer,
+                                       unsigned long long offset,
+                                       unsigned long long bytes)
+{
+    unsigned long long range[2] = { offset, bytes };
+
+    if (ioctl(writer->fd, BLKDISCARD, range) < 0) {
+        virReportSystemError(errno,
+                             _("cannot discard %1$llu bytes of volume '%2$s' of tenant '%3$s'"),
+                             bytes, writer->volume, writer->tenant);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* How far the same can be done: chunks that are whole and zeroes are given
+ * back, all others are written. */
+static unsigned long long
+virStorageBackendQuotaLVMWriterGetRun(virStorageBackendQuotaLVMWriter *writer,
+                                      unsigned long long end,
+                                      bool *zero)
+{
+    unsigned long long at = writer->done;
+
+    while (at < end) {
+        unsigned long long offset = writer->start + at;
+        unsigned long long bytes = MIN(writer->chunk - offset % writer->chunk,
+                                       end - at);
+        bool now = bytes == writer->chunk && !writer->external &&
+            virStorageBackendQuotaLVMIsZero(writer->buffer + at, bytes);
+
+        if (at == writer->done)
+            *zero = now;
+        else if (*zero != now)
+            break;
+
+        at += bytes;
+    }
+
+    return at - writer->done;
+}
+
+
+/* Writes what is in the buffer.  Returns 1 when all of it is written, 0 to be
+ * asked again, -1 on error. */
+static int
+virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
+{
+    unsigned long long end = VIR_ROUND_UP(writer->used, WRITE_ALIGN);
+    int rc = 1;
+
+    /* The rest of the last block stays as it is */
+    if (end != writer->used) {
+        g_autofree char *raw = g_malloc(2 * WRITE_ALIGN);
+        char *block = (char *) VIR_ROUND_UP((uintptr_t) raw, WRITE_ALIGN);
+        unsigned long long kept = writer->used % WRITE_ALIGN;
+
+        if (virStorageBackendQuotaLVMWriterRead(writer, block,
+                                                writer->start + end - WRITE_ALIGN,
+                                                WRITE_ALIGN) < 0)
+            return -1;
+
+        memcpy(writer->buffer + writer->used, block + kept, WRITE_ALIGN - kept);
+        writer->used = end;
+    }
+
+    if (!writer->writer) {
+        if (virStorageBackendQuotaLVMWriterWrite(writer, writer->buffer,
+                                                 writer->start, end) < 0)
+            return -1;
+        writer->done = end;
+    }
+
+    while (writer->done < end) {
+        unsigned long long offset = writer->start + writer->done;
+        const char *data = writer->buffer + writer->done;
+        unsigned long long bytes;
+        bool zero = false;
+
+        bytes = virStorageBackendQuotaLVMWriterGetRun(writer, end, &zero);
+        if (zero)
+            rc = virStorageBackendQuotaLVMWriterDiscard(writer, offset, bytes) < 0 ? -1 : 1;
+        else
+            rc = virStorageBackendQuotaLVMWriterCharged(writer, data, offset, bytes);
+
+        if (rc <= 0)
+            return rc;
+
+        writer->done += bytes;
+    }
+
+    writer->start += end;
+    writer->used = 0;
+    writer->done = 0;
+    return 1;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMWriterPut:
+ * @writer: writer, begun
+ * @data: what comes next, NULL: zeroes
+ * @bytes: how much
+ *
+ * Returns how many bytes were taken; 0: there is no room yet, ask again; -1 on
+ * error.  It never waits for more than a few milliseconds beside the disk.
+ */
+ssize_t
+virStorageBackendQuotaLVMWriterPut(virStorageBackendQuotaLVMWriter *writer,
+                                   const char *data,
+                                   size_t bytes)
+{
+    unsigned long long room;
+    int rc;
+
+    room = writer->bufferSize - writer->start % writer->bufferSize;
+
+    if (writer->used >= room) {
+        if ((rc = virStorageBackendQuotaLVMWriterFlush(writer)) <= 0)
+            return rc;
+        room = writer->bufferSize;
+    }
+
+    room = MIN(room, writer->size - writer->start);
+    if (room == writer->used && bytes > 0) {
+        virReportSystemError(ENOSPC,
+                             _("volume '%1$s' of tenant '%2$s' ends after %3$llu bytes: what is written to it is longer"),
+                             writer->volume, writer->tenant, writer->size);
+        return -1;
+    }
+
+    bytes = MIN(bytes, room - writer->used);
+
+    /* A long hole at once */
+    if (!data && writer->used == 0 && writer->writer && !writer->external &&
+        bytes == writer->bufferSize) {
+        if (virStorageBackendQuotaLVMWriterDiscard(writer, writer->start, bytes) < 0)
+            return -1;
+        writer->start += bytes;
+        return bytes;
+    }
+
+    if (data)
+        memcpy(writer->buffer + writer->used, data, bytes);
+    else
+        memset(writer->buffer + writer->used, 0, bytes);
+    writer->used += bytes;
+    return bytes;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMWriterEnd:
+ * @writer: writer, begun
+ *
+ * Writes what is left and has the disk keep it.  Returns 1, 0 to be asked again,
+ * or -1 on error.
+ */
+int
+virStorageBackendQuotaLVMWriterEnd(virStorageBackendQuotaLVMWriter *writer)
+{
+    int rc;
+
+    if (writer->used > 0 &&
+        (rc = virStorageBackendQuotaLVMWriterFlush(writer)) <= 0)
+        return rc;
+
+    if (virFileDataSync(writer->fd) < 0) {
+        virReportSystemError(errno, _("cannot sync data to volume '%1$s'"),
+                             writer->path);
+        return -1;
+    }
+
+    return 1;
+}
+
+
+/* Bytes that fit into the volume */
+unsigned long long
+virStorageBackendQuotaLVMWriterGetSize(virStorageBackendQuotaLVMWriter *writer)
+{
+    return writer->size;
+}
+
+
+/* Gives all of a thin volume back.  Returns -1 if something is left. */
+int
+virStorageBackendQuotaLVMWriterDiscardAll(virStorageBackendQuotaLVMWriter *writer)
+{
+    return virStorageBackendQuotaLVMWriterDiscard(writer, 0, writer->size);
+}
+
+
+bool
+virStorageBackendQuotaLVMWriterIsExternal(virStorageBackendQuotaLVMWriter *writer)
+{
+    return writer->external;
+}
