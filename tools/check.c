@@ -22,15 +22,16 @@
 #define CHECK_STALE_NS (UINT64_C(5) * 1000000000)
 /* How long to wait for its next sample. */
 #define CHECK_SAMPLE_USEC (3 * G_USEC_PER_SEC)
-/* The metadata of a thin pool is nearly full: percent. */
-#define CHECK_METADATA_PERCENT 90
+/* The metadata of a thin pool is nearly full: percent.  The kernel keeps a tenth,
+ * and makes the pool read-only when only that is left. */
+#define CHECK_METADATA_PERCENT 80
 
 #define REMEDY_REREAD "virsh pool-refresh, or quota-lvmd (at its next scan, or " \
     "quota-lvmd --once), reads LVM anew"
 #define REMEDY_LVM "repeat the command, or finish it by hand: vgchange " \
     "--refresh GROUP, lvchange --refresh GROUP/LV"
-#define REMEDY_TAG "give it the tag quota-lvm:tenant=TENANT with lvchange " \
-    "--addtag, or rename it"
+#define REMEDY_TAG "quota-lvm adopt GROUP/LV TENANT makes it a volume, lvrename " \
+    "somebody else's"
 
 static void
 check_finding_free(struct check_finding *finding)
@@ -179,8 +180,8 @@ check_lv_names(struct check_result *result, const LvmGroup *group,
              (!volume ||
               quota_name_check_volume(lv->tenant, volume, NULL) < 0))
         check_add(result, "misnamed", lv->name,
-                  "rename it with lvrename to TENANT.VOLUME, or take its tag "
-                  "away with lvchange --deltag",
+                  "complete it with quota-lvm adopt GROUP/LV TENANT, or take "
+                  "its tag away with lvchange --deltag",
                   "LV %s is charged, but not named as a volume: libvirt does "
                   "not show it", lv->name);
     if (*lv->pool && !g_str_equal(lv->pool, pool)) {

@@ -38,6 +38,7 @@ device_read(const char *dm_uuid, struct device *device)
             end = start + length;
     } while (next);
     device->size_bytes = end * 512;
+    device->is_open = info.open_count > 0;
     device->is_suspended = info.suspended;
     device->has_new_table = info.inactive_table;
     ret = 0;

@@ -11,6 +11,7 @@
 
 struct device {
     uint64_t size_bytes;        /* of its table */
+    bool is_open;
     bool is_suspended;
     bool has_new_table;         /* loaded, and not in use yet */
 };

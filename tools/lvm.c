@@ -240,7 +240,9 @@ lvm_change(const char *const *argv, int lock_fd, GError **error)
     length = pread(fd, messages, sizeof(messages) - 1, 0);
     messages[MAX(length, 0)] = '\0';
     close(fd);
-    return lvm_check(process, argv[0], messages, error);
+    return lvm_check(process, g_str_equal(argv[0], "sh") ? "lvrename or lvchange"
+                                                         : argv[0],
+                     messages, error);
 }
 
 /* LVM says "Insufficient free space: 1600 extents needed, but only 723
@@ -545,4 +547,24 @@ lvm_group_retag(int lock_fd, const char *group, GPtrArray *remove,
     return lvm_retag(lock_fd, "vgchange", group,
                      (const char *const *)remove->pdata,
                      (const char *const *)add->pdata, error);
+}
+
+bool
+lvm_volume_change(int lock_fd, const char *group, const char *from,
+                  const char *to, const char *add, const char *remove,
+                  GError **error)
+{
+    /* One child for both commands, that no signal to us ends.  Names have been
+     * checked, and stand in arguments, not in the script. */
+    static const char script[] =
+        "trap '' INT HUP TERM\n"
+        "[ -z \"$4\" ] || lvchange --quiet --yes --addtag \"$4\" \"$1/$2\" || exit\n"
+        "[ -z \"$3\" ] || lvrename --quiet --yes \"$1\" \"$2\" \"$3\" || exit\n"
+        "[ -z \"$5\" ] || lvchange --quiet --yes --deltag \"$5\" \"$1/${3:-$2}\"\n";
+    const char *argv[] = {
+        "sh", "-c", script, "sh", group, from, to ? to : "", add ? add : "",
+        remove ? remove : "", NULL,
+    };
+
+    return lvm_change(argv, lock_fd, error);
 }

@@ -51,6 +51,15 @@ bool lvm_thin_pool_retag(int lock_fd, const char *group, const char *tenant,
 bool lvm_group_retag(int lock_fd, const char *group, GPtrArray *remove,
                      GPtrArray *add, GError **error);
 
+/*
+ * lvm_volume_change: rename LV @from of @group to @to (NULL: keep the name) and
+ * give it the tag @add, before that, or take @remove away, after it (NULL: none).
+ * Both are done even if the caller is killed meanwhile.
+ */
+bool lvm_volume_change(int lock_fd, const char *group, const char *from,
+                       const char *to, const char *add, const char *remove,
+                       GError **error);
+
 /* lvm_error_is_short: the command failed because the group has not the free
  * extents that it needed. */
 bool lvm_error_is_short(const GError *error);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "check.h"
 #include "config-tools.h"
 #include "log.h"
@@ -473,6 +474,72 @@ command_rollback(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
+/* ---- adopt, release ------------------------------------------------------ */
+
+/* split: "GROUP/NAME" into two; NULL and an error in @status otherwise. */
+static char *
+split(const char *argument, const char *what, char **name, int *status)
+{
+    const char *slash = strchr(argument, '/');
+
+    if (!slash || slash == argument || !slash[1] || strchr(slash + 1, '/')) {
+        *status = usage_error("'%s' is not GROUP/%s", argument, what);
+        return NULL;
+    }
+    *name = g_strdup(slash + 1);
+    return g_strndup(argument, slash - argument);
+}
+
+static int
+command_adopt(int argc, char **argv)
+{
+    const GOptionEntry entries[] = { { NULL, 0, 0, 0, NULL, NULL, NULL } };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *group = NULL, *lv = NULL;
+    int status = EXIT_SUCCESS;
+    bool ok = parse("Make an LV that is there a volume of a tenant.",
+                    "GROUP/LV TENANT [VOLUME] - adopt", entries, &argc, &argv,
+                    &status);
+
+    if (!ok)
+        return status;
+    if (argc < 3 || argc > 4)
+        return usage_error("adopt takes an LV and a tenant: quota-lvm adopt "
+                           "GROUP/LV TENANT [VOLUME]");
+    group = split(argv[1], "LV", &lv, &status);
+    if (!group || !check_names(group, argv[2], &status))
+        return status;
+    if (!adopt_apply(group, lv, argv[2], argc == 4 ? argv[3] : NULL, &error))
+        return failure(error);
+    g_print("virsh pool-refresh shows it in its pool\n");
+    return EXIT_SUCCESS;
+}
+
+static int
+command_release(int argc, char **argv)
+{
+    const GOptionEntry entries[] = { { NULL, 0, 0, 0, NULL, NULL, NULL } };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *group = NULL, *tenant = NULL;
+    int status = EXIT_SUCCESS;
+    bool ok = parse("Make a volume of a tenant an LV of nobody.",
+                    "GROUP/TENANT VOLUME [NAME] - release", entries, &argc,
+                    &argv, &status);
+
+    if (!ok)
+        return status;
+    if (argc < 3 || argc > 4)
+        return usage_error("release takes a tenant and a volume: quota-lvm "
+                           "release GROUP/TENANT VOLUME [NAME]");
+    group = split(argv[1], "TENANT", &tenant, &status);
+    if (!group || !check_names(group, tenant, &status))
+        return status;
+    if (!adopt_release(group, tenant, argv[2], argc == 4 ? argv[3] : NULL,
+                       &error))
+        return failure(error);
+    return EXIT_SUCCESS;
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -481,6 +548,8 @@ static const struct {
     { "list", command_list, "show all tenants" },
     { "show", command_show, "show one tenant with all its limits" },
     { "set", command_set, "change a tenant's limits, live" },
+    { "adopt", command_adopt, "make an LV a volume of a tenant" },
+    { "release", command_release, "make a volume an LV of nobody" },
     { "rollback", command_rollback, "give a volume a snapshot's content" },
     { "check", command_check, "compare LVM, the kernel and the ledgers" },
 };
@@ -502,8 +571,8 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     log_init("quota-lvm", false);
     if (argc < 2)
-        return usage_error("which command? list, show, set, rollback or check; see "
-                           "quota-lvm --help");
+        return usage_error("which command? list, show, set, adopt, release, "
+                           "rollback or check; see quota-lvm --help");
     if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
         print_help();
         return EXIT_SUCCESS;
@@ -519,7 +588,7 @@ main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
         }
     }
-    return usage_error("there is no command '%s': list, show, set, rollback or "
-                       "check",
+    return usage_error("there is no command '%s': list, show, set, adopt, "
+                       "release, rollback or check",
                        argv[1]);
 }

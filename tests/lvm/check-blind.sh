@@ -19,7 +19,7 @@ expect_fail 'there is no tenant nope' quota-lvm check labvg/nope
 # names and tags
 finds acme "misnamed" lvrename labvg acme.log labvg/journal
 matches "$(quota-lvm check acme || true)" 'misnamed: LV journal is charged' "text"
-matches "$(quota-lvm check acme || true)" 'do: rename it' "remedy"
+matches "$(quota-lvm check acme || true)" 'do: complete it with quota-lvm adopt' "remedy"
 eq "$( (quota-lvm check acme --json || true) | jq -r '.[].findings[].lv')" journal "LV at fault"
 eq "$(quota-lvm check globex | grep -c finding || true)" 0 "findings of another"
 agrees lvrename labvg journal labvg/acme.log
