@@ -508,13 +508,20 @@ virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
     if (bytes > quota_state_can_grow(state, &reason)) {
         quota_size_format(bytes, asked);
 
-        if (reason == QUOTA_REASON_GROUP_FULL) {
+        if (reason == QUOTA_REASON_GROUP_FULL &&
+            state->group_free_bytes < tenant->report.others.free_bytes) {
             virReportError(VIR_ERR_OPERATION_FAILED,
                            _("volume group '%1$s' is full: it has %2$s free, of which %3$s are guaranteed to other tenants, volume '%4$s' of tenant '%5$s' needs %6$s: extend the group with vgextend"),
                            tenant->group,
                            quota_size_format(tenant->report.others.free_bytes, room),
                            quota_size_format(tenant->report.others.free_bytes -
                                              state->group_free_bytes, kept),
+                           volume, tenant->name, asked);
+        } else if (reason == QUOTA_REASON_GROUP_FULL) {
+            virReportError(VIR_ERR_OPERATION_FAILED,
+                           _("volume group '%1$s' is full: it has %2$s free, volume '%3$s' of tenant '%4$s' needs %5$s: extend the group with vgextend"),
+                           tenant->group,
+                           quota_size_format(state->group_free_bytes, room),
                            volume, tenant->name, asked);
         } else {
             virReportError(VIR_ERR_OPERATION_FAILED,
