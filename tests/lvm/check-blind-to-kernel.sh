@@ -37,7 +37,7 @@ lvcreate -qq -y --type thin-pool -c 64k -L 32m --poolmetadatasize 4m -n full._th
     --addtag quota-lvm:tenant=full --addtag quota-lvm:limit=$((64 * MIB)) labvg &>/dev/null
 agrees once
 fill() {
-    python3 - labvg-full._thin 960 <<'PYTHON'
+    python3 - labvg-full._thin 850 <<'PYTHON'
 import fcntl
 import struct
 import sys
@@ -57,7 +57,13 @@ agrees bash -c "lvremove -y labvg/full._thin && rm -f /run/quota-lvm/labvg/full"
 
 # leftovers, as LVM's metadata has them after a kill
 vgextend -qq -y labvg "$(readlink -f "$(scratch_disk 2)")" >/dev/null
-finds - "pvmove" pvmove -b -i 600 -n acme.log "$(readlink -f "$(scratch_disk 1)")"
+killed_pvmove() {
+    pvmove --config global/use_lvmpolld=0 -i 600 -n acme.log "$(readlink -f "$(scratch_disk 1)")" &
+    wait_for 20 "pvmove to begin" dmsetup info labvg-pvmove0
+    kill -KILL $!
+    wait $! || true
+}
+finds - "pvmove" killed_pvmove
 agrees pvmove --abort
 edit() { # SED-SCRIPT
     vgcfgbackup -f "$TEST_TMP/meta" labvg && sed -i "$1" "$TEST_TMP/meta" &&

@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Growth by quota-lvmd, two virsh that make thick volumes, and quota-lvm that adopts
+# LVs race for a tenant's last extents, and together get one too many, or leave one.
+. "$(dirname "$0")/../lab.d/lib.sh"
+. "$(dirname "$0")/pools.sh"
+requires_machine
+requires_command virsh quota-lvm jq
+
+LIMIT=$((256 * MIB))
+UNIT=16             # MiB, of every one who asks
+fresh_vg vg0
+systemctl start quota-lvmd
+pool_up acme vg0 "$(limit 256 MiB $UNIT MiB)"
+vol_create acme root 1024 thin
+for i in 1 2 3 4; do
+    lvcreate -qq -y -Zn -Wn -L ${UNIT}m -n old$i vg0 >/dev/null 2>&1
+done
+
+shows() { quota-lvm show acme --json | jq -r ".$1"; }
+held() { quota-lvm show acme --json | jq '.thick_bytes + .grant_bytes'; }
+
+# by_virsh NAME: until the limit refuses one
+by_virsh() {
+    local n=0
+    while virsh -q vol-create-as acme "$1$n" ${UNIT}MiB >"$TEST_TMP/$1" 2>&1; do
+        n=$((n + 1))
+    done
+    grep -q "is limited to 256.00 MiB" "$TEST_TMP/$1" || return
+    echo $n >"$TEST_TMP/$1.got"
+}
+by_adopting() {
+    local i n=0
+    for i in 1 2 3 4; do
+        if quota-lvm adopt vg0/old$i acme >"$TEST_TMP/adopt" 2>&1; then
+            n=$((n + 1))
+        else
+            grep -q "limit has .* left beside" "$TEST_TMP/adopt" || return
+        fi
+    done
+    echo $n >"$TEST_TMP/adopt.got"
+}
+# past the filter nobody waits: again and again, while the others run
+by_growth() {
+    while [ ! -e "$TEST_TMP/done" ]; do
+        dd if=/dev/zero of=/dev/vg0/acme.root bs=1M count=300 oflag=direct status=none 2>/dev/null ||
+            true
+        sleep 0.2
+    done
+}
+
+(trap - ERR; by_virsh a) & a=$!
+(trap - ERR; by_virsh b) & b=$!
+(trap - ERR; by_adopting) & c=$!
+(trap - ERR; by_growth) & d=$!
+# check has the group's lock while it looks: no state that others see is over the limit
+looks=0
+while kill -0 $a 2>/dev/null || kill -0 $b 2>/dev/null || kill -0 $c 2>/dev/null; do
+    (quota-lvm check --json || true) | jq -r '.[].findings[].kind' >"$TEST_TMP/found"
+    grep -v 'under-count' "$TEST_TMP/found" && fail "found while they race"
+    at_most "$(held)" $LIMIT "thick volumes and grant"
+    looks=$((looks + 1))
+done
+wait $a || fail "virsh: $(cat "$TEST_TMP/a")"
+wait $b || fail "virsh: $(cat "$TEST_TMP/b")"
+wait $c || fail "adopt: $(cat "$TEST_TMP/adopt")"
+wait_for 60 "growth to take what is left" [ "$(held)" = $LIMIT ]
+touch "$TEST_TMP/done"
+wait $d || true
+eq "$(held)" $LIMIT "thick volumes and grant in the end"
+got="virsh $(cat "$TEST_TMP/a.got") and $(cat "$TEST_TMP/b.got"), adopt $(cat "$TEST_TMP/adopt.got")"
+eq "$(shows thick_bytes)" \
+    $((($(cat "$TEST_TMP"/a.got) + $(cat "$TEST_TMP"/b.got) + $(cat "$TEST_TMP"/adopt.got)) * UNIT * MIB)) \
+    "what those who succeeded have"
+sleep 2
+quota-lvm check
+echo "$got, growth $(($(shows grant_bytes) / MIB / UNIT)) of 16 units; looked $looks times"
