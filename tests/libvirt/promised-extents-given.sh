@@ -87,14 +87,3 @@ quota-lvm set acme --limit 3G
 pool_define initech vg0 "$(limit 4 GiB 32 MiB)"
 expect_fail "allows limits of 150% of its size together: tenant 'initech' can have a limit of up to 10[0-9.]+ MiB" \
     virsh pool-build initech
-said=$(quota-lvm set --group vg0 --overcommit 100% 2>&1)
-matches "$said" 'promise 11.00 GiB already' "what was said of a group that is beyond it"
-quota-lvm set acme --limit 2G
-quota-lvm set --group vg0 --overcommit none
-eq "$(vgs --noheadings -o vg_tags vg0 | xargs)" "" "tag of the group"
-quota-lvm set acme --limit 20G
-
-# by hand everything can be taken, and that is seen
-quota-lvm set acme --guarantee 2G
-lvcreate -qq -y -an -Zn -l 90%FREE -n plug vg0 >/dev/null
-eq "$( (quota-lvm check --json || true) | jq -r '.[].findings[].kind')" guarantee-short "findings"
