@@ -10,6 +10,7 @@ requires_command python3 virsh jq quota-lvm
 tenant=$(dirname "$0")/../../examples/python/tenant.py
 disk=$(readlink -f "$(scratch_disk 1)")
 cleanup_fn pvremove -qq -ff -y "$disk"
+cleanup_fn rm -rf /run/quota-lvm/vg0
 cleanup_fn vgremove -qq -ff -y vg0
 for pool in acme globex; do
     cleanup_fn virsh -q pool-undefine "$pool"

@@ -112,7 +112,7 @@ scratch_disk() {
 }
 
 # fresh_vg NAME [DISKS]: a volume group on one or both scratch disks, gone with
-# all that is in it when the test ends.
+# all that is in it, and its ledgers, when the test ends.
 fresh_vg() {
     local name=$1 disks=() i
     requires_machine
@@ -122,6 +122,7 @@ fresh_vg() {
     wipefs -qa "${disks[@]}"
     blkdiscard -f "${disks[0]}" 2>/dev/null || true
     vgcreate -qq -y "$name" "${disks[@]}" >/dev/null
+    cleanup_fn rm -rf "/run/quota-lvm/$name"
     cleanup_fn pvremove -qq -ff -y "${disks[@]}"
     cleanup_fn vgremove -qq -ff -y "$name"
 }

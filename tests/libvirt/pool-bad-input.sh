@@ -11,6 +11,7 @@ disk=$(readlink -f "$(scratch_disk 1)")
 other=$(readlink -f "$(scratch_disk 2)")
 wipefs -qa "$disk" "$other"
 cleanup_fn wipefs -qaf "$disk" "$other"
+cleanup_fn rm -rf /run/quota-lvm/vg0 /run/quota-lvm/vg1
 cleanup_fn vgremove -qq -ff -y vg0 vg1
 
 # refused REGEX POOL_XML-ARGUMENTS...: a definition that is not taken.

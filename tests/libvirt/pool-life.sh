@@ -10,6 +10,7 @@ requires_command virsh lvs jq
 disk=$(readlink -f "$(scratch_disk 1)")
 wipefs -qa "$disk"
 cleanup_fn pvremove -qq -ff -y "$disk"
+cleanup_fn rm -rf /run/quota-lvm/vg0
 cleanup_fn vgremove -qq -ff -y vg0
 
 matches "$(virsh -q pool-capabilities)" "<pool type='quota-lvm' supported='yes'>" \
