@@ -98,8 +98,10 @@ def test_what_others_do_is_noticed():
 
 
 def test_reached_before_it_was_set():
-    _, daemon, nbd = served()
+    ledger, daemon, nbd = served()
     can_write(nbd, 'write 0 6M')
+    # What a sample met in flight counts twice until the next one.
+    wait_for('the sample', lambda: ledger.show()['unsampled'] == 0)
     watch(daemon, {'percent': 50}, {'percent': 70})
     eq(told(daemon), [(50, True)], 'at once')
     time.sleep(1.5)
