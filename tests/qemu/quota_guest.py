@@ -67,7 +67,7 @@ class Guest(q.StorageDaemon):
         and so on a queue of its own."""
         return ' '.join(f'taskset -c {i % self.cpus} {line} & tasks="$tasks $!";'
                         for i, line in enumerate(lines)) + \
-            ' wait $tasks; [ -z "$nudge" ] || kill $nudge'
+            ' wait $tasks'
 
     def is_running(self):
         return self.qmp('query-status')['running']
