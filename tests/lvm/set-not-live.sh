@@ -50,4 +50,4 @@ status=0
 said=$(write_blocks labvg acme 65536 1524 10) || status=$?
 eq "$status $(field written "$said") $(field reason "$said")" "3 0 tenant-limit" "over limit"
 dd if=/dev/zero of="$(volume labvg acme)" bs=1M count=8 oflag=direct status=none
-quota-lvm check acme
+eq "$( (quota-lvm check acme --json || true) | jq -r '.[].findings[].kind')" over-limit "findings"
