@@ -26,11 +26,13 @@ valid "$good"
             echo "<q:$name>1</q:$name>"
         done
     done
-    echo "<q:step>4194304</q:step><q:limit unit='MiB'>64</q:limit></q:limits></pool>"
+    echo "<q:step>4194304</q:step><q:guarantee unit='MiB'>32</q:guarantee>"
+    echo "<q:max_volumes>9</q:max_volumes><q:limit unit='MiB'>64</q:limit></q:limits></pool>"
 } >"$TEST_TMP/all.xml"
 valid "$TEST_TMP/all.xml"
 eq "$(xmllint --xpath 'count(//*[local-name()="limits"]/*)' "$TEST_TMP/all.xml")" \
-    "$(quota-lvm set --help | grep -c '^ *--[a-z_-]*=')" "limits that quota-lvm knows"
+    "$(quota-lvm set --help | grep -v overcommit | grep -c '^ *--[a-z_-]*=')" \
+    "limits of a tenant that quota-lvm knows"
 
 # What libvirt says of a pool and its volumes, running and not.
 fresh_vg vg0
