@@ -10,7 +10,6 @@ requires_command virsh quota-lvm jq
 LIMIT=$((256 * MIB))
 UNIT=16             # MiB, of every one who asks
 fresh_vg vg0
-systemctl start quota-lvmd
 pool_up acme vg0 "$(limit 256 MiB $UNIT MiB)"
 vol_create acme root 1024 thin
 for i in 1 2 3 4; do

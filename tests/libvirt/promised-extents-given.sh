@@ -12,7 +12,6 @@ shows() { quota-lvm show "$1" --json | jq -r ".$2"; }
 free_for() { echo $(($(shows "$1" group_free_bytes) / MIB)); } # MiB
 
 fresh_vg vg0
-systemctl start quota-lvmd
 pool_up acme vg0 "$(limit 2 GiB 32 MiB)<q:guarantee unit='MiB'>512</q:guarantee>"
 pool_up globex vg0 "$(limit 8 GiB 32 MiB)<q:max_volumes>3</q:max_volumes>"
 eq "$(shows acme guarantee_bytes)" $((512 * MIB)) "guarantee"

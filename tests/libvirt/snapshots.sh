@@ -23,7 +23,6 @@ pool_up acme vg0 "$(limit 256 MiB 64 MiB)"
 vol_create acme root 64 thin
 vol_create acme data 16 thick
 disk=/dev/vg0/acme.root
-systemctl start quota-lvmd
 
 snapshot() { # NAME ORIGIN MIB [ALLOCATION]
     virsh -q vol-create-as acme "$1" "$3MiB" ${4:+--allocation "$4"} --backing-vol "$2" \

@@ -9,7 +9,6 @@ requires_command virsh lvs dmsetup
 
 fresh_vg vg0
 pool_up acme vg0 "$(limit 64 MiB 16 MiB)"
-systemctl start quota-lvmd
 vol_create acme root 128 thin
 libvirtd=$(pidof libvirtd)
 disk=/dev/vg0/acme.root

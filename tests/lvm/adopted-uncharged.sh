@@ -4,7 +4,6 @@
 # or is left half way by a kill.
 . "$(dirname "$0")/tenant.sh"
 
-systemctl stop quota-lvmd 2>/dev/null || true
 fresh_vg labvg
 make_tenant labvg acme $((256 * MIB)) $((64 * MIB))
 make_tenant labvg globex $((256 * MIB)) $((64 * MIB))

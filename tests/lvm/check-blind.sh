@@ -6,7 +6,6 @@
 . "$(dirname "$0")/check.sh"
 requires_command python3
 
-systemctl stop quota-lvmd 2>/dev/null || true
 fresh_vg labvg
 make_tenant labvg acme $((512 * MIB)) $((64 * MIB))
 make_tenant labvg globex $((512 * MIB)) $((64 * MIB))

@@ -3,11 +3,9 @@
 # The unit's sandbox keeps LVM from working, or a restart takes the ledgers from
 # the guests that have them mapped.
 . "$(dirname "$0")/tenant.sh"
-requires_command systemctl
 systemctl cat quota-lvmd >/dev/null 2>&1 || skip "needs quota-lvmd.service"
 
 # what the service said since this test began; others made it complain
-systemctl stop quota-lvmd
 rm -rf /run/quota-lvm/*
 cursor=$(journalctl -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p')
 said() {
@@ -17,7 +15,6 @@ service_pid() {
     systemctl show -P MainPID quota-lvmd
 }
 
-cleanup_fn systemctl stop quota-lvmd
 build_writer
 fresh_vg labvg
 make_tenant labvg acme $((256 * MIB)) $((32 * MIB))

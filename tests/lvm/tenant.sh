@@ -12,6 +12,9 @@ DAEMON=
 DAEMON_LOG=$TEST_TMP/quota-lvmd.log
 WRITER=/run/lab-ledger-writer
 
+# The daemon of the machine itself makes way for the test's.
+systemctl stop quota-lvmd
+
 # make_tenant GROUP TENANT LIMIT STEP: bytes; the thin volume is TENANT.root.
 make_tenant() {
     local first=$4 pool=$1/$2._thin
@@ -29,9 +32,7 @@ volume() {
     echo "/dev/$1/$2.root"
 }
 
-# The daemon of the machine itself makes way for the test's.
 start_daemon() {
-    systemctl stop quota-lvmd 2>/dev/null || true
     quota-lvmd -v "$@" >>"$DAEMON_LOG" 2>&1 &
     DAEMON=$!
 }
