@@ -28,16 +28,6 @@ adopt_refuse(GError **error, const char *format, ...)
     return false;
 }
 
-static LvmGroup *
-adopt_read(const char *name, GError **error)
-{
-    LvmGroup *group = lvm_group_read(name, error);
-
-    if (!group && !*error)
-        adopt_refuse(error, "the group %s has no LV", name);
-    return group;
-}
-
 /* adopt_publish: what LVM says now, or will say: to the ledger, if there is
  * one. */
 static void
@@ -54,15 +44,6 @@ adopt_publish(const LvmTenant *lvm, uint64_t more_thick_bytes)
     quota_state_publish(ledger, &state);
     quota_doorbell_ring(ledger);
     quota_ledger_close(ledger);
-}
-
-static void
-adopt_publish_now(const char *group, const char *tenant)
-{
-    g_autoptr(LvmTenant) lvm = lvm_tenant_read(group, tenant, NULL);
-
-    if (lvm)
-        adopt_publish(lvm, 0);
 }
 
 static bool
@@ -234,34 +215,29 @@ adopt_release_locked(int lock_fd, const LvmGroup *group, const char *tenant,
         lvm_volume_change(lock_fd, group->name, from, to, NULL, tag, error);
 }
 
-static int
-adopt_lock(const char *group, GError **error)
+/* adopt_unlock: what LVM says now, to the tenant's ledger as well. */
+static void
+adopt_unlock(int lock_fd, const char *group, const char *tenant)
 {
-    int lock_fd = quota_group_lock(group);
+    g_autoptr(LvmTenant) lvm = lvm_tenant_read(group, tenant, NULL);
 
-    if (lock_fd < 0)
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group %s: %s", group,
-                    g_strerror(-lock_fd));
-    return lock_fd;
+    if (lvm)
+        adopt_publish(lvm, 0);
+    quota_group_unlock(lock_fd);
 }
 
 bool
 adopt_apply(const char *group, const char *lv, const char *tenant,
             const char *volume, GError **error)
 {
-    g_autoptr(LvmGroup) all = NULL;
-    int lock_fd = adopt_lock(group, error);
-    bool ok = false;
+    int lock_fd;
+    g_autoptr(LvmGroup) all = lvm_group_lock(group, &lock_fd, error);
+    bool ok;
 
-    if (lock_fd < 0)
+    if (!all)
         return false;
-    all = adopt_read(group, error);
-    if (all) {
-        ok = adopt_locked(lock_fd, all, lv, tenant, volume, error);
-        adopt_publish_now(group, tenant);
-    }
-    quota_group_unlock(lock_fd);
+    ok = adopt_locked(lock_fd, all, lv, tenant, volume, error);
+    adopt_unlock(lock_fd, group, tenant);
     return ok;
 }
 
@@ -269,17 +245,13 @@ bool
 adopt_release(const char *group, const char *tenant, const char *volume,
               const char *name, GError **error)
 {
-    g_autoptr(LvmGroup) all = NULL;
-    int lock_fd = adopt_lock(group, error);
-    bool ok = false;
+    int lock_fd;
+    g_autoptr(LvmGroup) all = lvm_group_lock(group, &lock_fd, error);
+    bool ok;
 
-    if (lock_fd < 0)
+    if (!all)
         return false;
-    all = adopt_read(group, error);
-    if (all) {
-        ok = adopt_release_locked(lock_fd, all, tenant, volume, name, error);
-        adopt_publish_now(group, tenant);
-    }
-    quota_group_unlock(lock_fd);
+    ok = adopt_release_locked(lock_fd, all, tenant, volume, name, error);
+    adopt_unlock(lock_fd, group, tenant);
     return ok;
 }

@@ -145,7 +145,7 @@ lvm_log_messages(const char *json)
 }
 
 /* lvm_report: run a command that changes nothing and return what it prints. */
-char *
+static char *
 lvm_report(const char *const *argv, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher =
@@ -407,6 +407,24 @@ LvmGroup *
 lvm_group_read(const char *group, GError **error)
 {
     return lvm_reader_read(lvm_reader_get(group), group, NULL, error);
+}
+
+LvmGroup *
+lvm_group_lock(const char *group, int *lock_fd, GError **error)
+{
+    LvmGroup *read;
+
+    *lock_fd = quota_group_lock(group);
+    if (*lock_fd < 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-*lock_fd),
+                    "cannot lock the group %s: %s", group,
+                    g_strerror(-*lock_fd));
+        return NULL;
+    }
+    read = lvm_group_read(group, error);
+    if (!read)
+        quota_group_unlock(*lock_fd);
+    return read;
 }
 
 static gint

@@ -22,6 +22,12 @@ GPtrArray *lvm_groups_read(const char *group, GError **error);
 LvmGroup *lvm_group_read(const char *group, GError **error);
 
 /*
+ * lvm_group_lock: take the group's lock and read it.  @lock_fd is then for
+ * quota_group_unlock; NULL: the lock is not held.
+ */
+LvmGroup *lvm_group_lock(const char *group, int *lock_fd, GError **error);
+
+/*
  * lvm_tenants_read: the tenants of @group (NULL: of every group), or only
  * @tenant (NULL: all), by group and name.
  */
@@ -32,10 +38,7 @@ GPtrArray *lvm_tenants_read(const char *group, const char *tenant,
 LvmTenant *lvm_tenant_read(const char *group, const char *tenant,
                            GError **error);
 
-/* lvm_report: run a command of LVM that changes nothing; what it printed. */
-char *lvm_report(const char *const *argv, GError **error);
-
-/* lvm_change: run one that does; it keeps the group's lock if we are killed. */
+/* lvm_change: run a command of LVM; it keeps the group's lock if we are killed. */
 bool lvm_change(const char *const *argv, int lock_fd, GError **error);
 
 /* lvm_thin_pool_extend: lvextend the tenant's thin pool by @extents. */

@@ -232,18 +232,12 @@ static bool
 check_locked(const char *name, GPtrArray *targets, GPtrArray *results,
              GError **error)
 {
-    g_autoptr(LvmGroup) group = NULL;
-    g_autoptr(GError) problem = NULL;
-    int lock_fd = quota_group_lock(name);
+    int lock_fd;
+    g_autoptr(LvmGroup) group = lvm_group_lock(name, &lock_fd, error);
 
-    if (lock_fd < 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group %s: %s", name,
-                    g_strerror(-lock_fd));
+    if (!group)
         return false;
-    }
-    group = lvm_group_read(name, &problem);
-    for (guint i = 0; group && i < targets->len; i++) {
+    for (guint i = 0; i < targets->len; i++) {
         struct check_target *target = g_ptr_array_index(targets, i);
 
         if (target->group && !g_str_equal(target->group, name))
@@ -255,9 +249,7 @@ check_locked(const char *name, GPtrArray *targets, GPtrArray *results,
         check_group(group, target->tenant, results);
     }
     quota_group_unlock(lock_fd);
-    if (problem)
-        g_propagate_error(error, g_steal_pointer(&problem));
-    return group || !*error;
+    return true;
 }
 
 /* check_strays: ledgers of groups that LVM does not have, or not any more. */

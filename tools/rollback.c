@@ -6,178 +6,109 @@
  * writer either, whose paid chunks would have to be voided, and LVM does not put
  * the merge off until the volume is activated the next time.
  */
-#include <json-glib/json-glib.h>
-#include <string.h>
-
+#include "device.h"
 #include "lvm.h"
 #include "rollback.h"
 
 /* What libvirt's backend puts on a copy that is no snapshot. */
 #define TAG_CLONE QUOTA_TAG_PREFIX "clone"
 
-/* How long udev may look at a device. */
+/* How long udev may look at a device whenever somebody who could write has
+ * closed it. */
 #define BUSY_TRIES 5
 #define BUSY_WAIT_US (300 * 1000)
 
-void
-rollback_plan_free(RollbackPlan *plan)
-{
-    if (!plan)
-        return;
-    g_free(plan->snapshot);
-    g_free(plan->origin);
-    g_free(plan);
-}
-
-static const char *
-field(JsonObject *row, const char *key)
-{
-    return json_object_get_string_member_with_default(row, key, "");
-}
-
-static JsonObject *
-find_lv(JsonArray *rows, const char *name)
-{
-    for (guint i = 0; i < json_array_get_length(rows); i++) {
-        JsonObject *row = json_array_get_object_element(rows, i);
-
-        if (g_str_equal(field(row, "lv_name"), name))
-            return row;
-    }
-    return NULL;
-}
-
-/* lvs(8): the sixth of lv_attr is 'o' for an LV that somebody has open. */
 static bool
-is_open(JsonObject *row)
+rollback_has_tag(const LvmLv *lv, const char *tag)
 {
-    const char *attr = field(row, "lv_attr");
-
-    return strlen(attr) >= 6 && attr[5] == 'o';
-}
-
-static bool
-has_tag(JsonObject *row, const char *tag)
-{
-    g_auto(GStrv) tags = g_strsplit(field(row, "lv_tags"), ",", -1);
+    g_auto(GStrv) tags = g_strsplit(lv->tags, ",", -1);
 
     return g_strv_contains((const char *const *)tags, tag);
 }
 
-static JsonArray *
-rows_of(JsonParser *parser, const char *json, GError **error)
+static bool
+rollback_is_open(const LvmLv *lv)
 {
-    JsonNode *node;
-    JsonArray *reports = NULL;
+    struct device device;
 
-    if (!json_parser_load_from_data(parser, json, -1, error))
-        return NULL;
-    node = json_parser_get_root(parser);
-    if (node && JSON_NODE_HOLDS_OBJECT(node) &&
-        json_object_has_member(json_node_get_object(node), "report"))
-        reports = json_object_get_array_member(json_node_get_object(node),
-                                               "report");
-    if (reports && json_array_get_length(reports) > 0 &&
-        json_object_has_member(json_array_get_object_element(reports, 0), "lv"))
-        return json_object_get_array_member(
-            json_array_get_object_element(reports, 0), "lv");
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                "cannot read what lvs printed: no list of LVs in it");
-    return NULL;
+    return device_read(lv->dm_uuid, &device) == 0 && device.is_open;
 }
 
-RollbackPlan *
-rollback_plan_parse(const char *json, const char *tenant, const char *snapshot,
-                    GError **error)
+/* rollback_find: the snapshot's LV, and its origin's. */
+static bool
+rollback_find(const LvmGroup *group, const char *tenant, const char *volume,
+              const LvmLv **snapshot, const LvmLv **origin, GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
-    JsonArray *rows = rows_of(parser, json, error);
     char name[QUOTA_LV_MAX_BYTES + 1];
-    JsonObject *row = NULL, *origin;
-    RollbackPlan *plan;
-    bool is_thin;
 
-    if (!rows)
-        return NULL;
-    if (quota_name_format_lv(tenant, snapshot, name) == 0)
-        row = find_lv(rows, name);
-    if (!row) {
+    *snapshot = quota_name_format_lv(tenant, volume, name) == 0
+        ? lvm_group_find_lv(group, name) : NULL;
+    if (!*snapshot || g_strcmp0((*snapshot)->tenant, tenant) != 0) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-                    "tenant %s has no volume '%s'", tenant, snapshot);
-        return NULL;
+                    "tenant %s has no volume '%s'", tenant, volume);
+        return false;
     }
-    is_thin = g_str_equal(field(row, "segtype"), "thin");
-    origin = find_lv(rows, field(row, "origin"));
-    if (!*field(row, "origin") || has_tag(row, TAG_CLONE) || !origin ||
-        (is_thin && !g_str_equal(field(row, "pool_lv"),
-                                 field(origin, "pool_lv")))) {
+    *origin = lvm_group_find_lv(group, (*snapshot)->origin);
+    if (!*origin || g_strcmp0((*origin)->tenant, tenant) != 0 ||
+        rollback_has_tag(*snapshot, TAG_CLONE) ||
+        !g_str_equal((*snapshot)->pool, (*origin)->pool)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "volume '%s' of tenant %s is no snapshot of another volume "
-                    "of the tenant: nothing to roll back", snapshot, tenant);
-        return NULL;
+                    "of the tenant: nothing to roll back", volume, tenant);
+        return false;
     }
-    if (is_open(origin) || is_open(row)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
-                    "%s is in use: stop the guest, or whatever has it open, "
-                    "first", field(is_open(row) ? row : origin, "lv_name"));
-        return NULL;
-    }
+    return true;
+}
 
-    plan = g_new0(RollbackPlan, 1);
-    plan->snapshot = g_strdup(name);
-    plan->origin = g_strdup(field(row, "origin"));
-    plan->is_thick = !is_thin;
-    return plan;
+static bool
+rollback_check_unused(const LvmLv *snapshot, const LvmLv *origin,
+                      GError **error)
+{
+    const LvmLv *open = NULL;
+
+    for (unsigned tries = 0; tries <= BUSY_TRIES; tries++) {
+        if (tries)
+            g_usleep(BUSY_WAIT_US);
+        open = rollback_is_open(origin) ? origin
+            : rollback_is_open(snapshot) ? snapshot : NULL;
+        if (!open)
+            return true;
+    }
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                "%s is in use: stop the guest, or whatever has it open, first",
+                open->name);
+    return false;
+}
+
+static bool
+rollback_merge(int lock_fd, const LvmGroup *group, const LvmLv *snapshot,
+               GError **error)
+{
+    g_autofree char *lv = g_strdup_printf("%s/%s", group->name, snapshot->name);
+    /* What a thick snapshot has kept is copied back; the volume can be used
+     * meanwhile, and nobody waits for the lock. */
+    const char *argv[] = {
+        "lvconvert", "--quiet", "--yes", "--merge", lv,
+        *snapshot->pool ? NULL : "--background", NULL,
+    };
+
+    return lvm_change(argv, lock_fd, error);
 }
 
 bool
-rollback_apply(const char *group, const char *tenant, const char *snapshot,
+rollback_apply(const char *group, const char *tenant, const char *volume,
                GError **error)
 {
-    g_autofree char *select =
-        g_strdup_printf("lv_tags={\"" QUOTA_TAG_TENANT "%s\"}", tenant);
-    const char *report[] = {
-        "lvs", "--reportformat", "json", "-o", ROLLBACK_FIELDS, "-S", select,
-        group, NULL,
-    };
-    g_autoptr(RollbackPlan) plan = NULL;
-    g_autofree char *output = NULL;
-    g_autofree char *lv = NULL;
-    g_autoptr(GError) failure = NULL;
-    bool ok = false;
-    int lock_fd = quota_group_lock(group);
+    int lock_fd;
+    g_autoptr(LvmGroup) all = lvm_group_lock(group, &lock_fd, error);
+    const LvmLv *snapshot, *origin;
+    bool ok;
 
-    if (lock_fd < 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group %s: %s", group,
-                    g_strerror(-lock_fd));
+    if (!all)
         return false;
-    }
-    /* udev looks at a device whenever somebody who could write closes it. */
-    for (unsigned tries = 0; ; tries++) {
-        g_clear_pointer(&output, g_free);
-        output = lvm_report(report, &failure);
-        if (output)
-            plan = rollback_plan_parse(output, tenant, snapshot, &failure);
-        if (!g_error_matches(failure, G_IO_ERROR, G_IO_ERROR_BUSY) ||
-            tries == BUSY_TRIES)
-            break;
-        g_clear_error(&failure);
-        g_usleep(BUSY_WAIT_US);
-    }
-    if (plan) {
-        /* What a thick snapshot has kept is copied back; the volume can be used
-         * meanwhile, and nobody waits for the lock. */
-        const char *merge[] = {
-            "lvconvert", "--quiet", "--yes", "--merge",
-            plan->is_thick ? "--background" : "--quiet",
-            lv = g_strdup_printf("%s/%s", group, plan->snapshot), NULL,
-        };
-
-        ok = lvm_change(merge, lock_fd, &failure);
-    }
+    ok = rollback_find(all, tenant, volume, &snapshot, &origin, error) &&
+        rollback_check_unused(snapshot, origin, error) &&
+        rollback_merge(lock_fd, all, snapshot, error);
     quota_group_unlock(lock_fd);
-    if (failure)
-        g_propagate_error(error, g_steal_pointer(&failure));
     return ok;
 }

@@ -217,26 +217,20 @@ set_apply(const char *group, const char *tenant,
 {
     g_autoptr(GPtrArray) remove = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) add = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(LvmGroup) all = NULL;
+    int lock_fd;
+    g_autoptr(LvmGroup) all = lvm_group_lock(group, &lock_fd, error);
     const LvmTenant *lvm;
     g_autoptr(LvmTenant) after = NULL;
     g_autoptr(GError) failure = NULL;
     struct quota_limits limits;
     bool ok = false;
-    int lock_fd = quota_group_lock(group);
 
-    if (lock_fd < 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group %s: %s", group,
-                    g_strerror(-lock_fd));
+    if (!all)
         return false;
-    }
-    all = lvm_group_read(group, &failure);
-    lvm = all ? lvm_group_find_tenant(all, tenant) : NULL;
+    lvm = lvm_group_find_tenant(all, tenant);
     if (!lvm) {
-        if (!failure)
-            g_set_error(&failure, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-                        "tenant %s is gone from group %s", tenant, group);
+        g_set_error(&failure, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+                    "tenant %s is gone from group %s", tenant, group);
         goto out;
     }
     if (!lvm->thin_tags) {
@@ -298,21 +292,14 @@ set_overcommit(const char *group, uint64_t percent, GError **error)
 {
     g_autoptr(GPtrArray) remove = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) add = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(LvmGroup) before = NULL;
+    int lock_fd;
+    g_autoptr(LvmGroup) before = lvm_group_lock(group, &lock_fd, error);
     g_autoptr(LvmGroup) after = NULL;
     char text[QUOTA_SIZE_MAX_BYTES];
-    bool ok = false;
-    int lock_fd = quota_group_lock(group);
+    bool ok;
 
-    if (lock_fd < 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group %s: %s", group,
-                    g_strerror(-lock_fd));
-        return false;
-    }
-    before = lvm_group_read(group, error);
     if (!before)
-        goto out;
+        return false;
     if (percent)
         g_ptr_array_add(add, g_strdup_printf(QUOTA_TAG_OVERCOMMIT "%"
                                              G_GUINT64_FORMAT, percent));
@@ -335,7 +322,6 @@ set_overcommit(const char *group, uint64_t percent, GError **error)
                        "others are lowered\n", group,
                        quota_size_format(after->promised.limits_bytes, text));
     }
- out:
     quota_group_unlock(lock_fd);
     return ok;
 }
