@@ -1,16 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A storage daemon that writes at full speed through a thin pool of one step gets
-# an error, or is held up for seconds, before the pool has grown to its limit.
+# A storage daemon, or a guest, that writes at full speed through a thin pool of one
+# step gets an error, is paused or held up for seconds, before the pool has grown to
+# its limit.
 #
-# usage: growth-pauses-writer.sh [LIMIT-MIB STEP-MIB]...
-# Prints the slowest writes of each; the faster a disk is, the larger a step does
-# it take for none of them to wait (README, known limits).
+# usage: growth-pauses-writer.sh [--guest] [LIMIT-MIB STEP-MIB]...
+# Prints the slowest writes of each, by the guest's own clock if there is one; the
+# faster a disk is, the larger a step does it take for none of them to wait (README,
+# known limits).
 . "$(dirname "$0")/tenant.sh"
-requires_command fio python3 qemu-storage-daemon
+writer=growth-by-daemon.py
+if [ "${1:-}" = --guest ]; then
+    writer=growth-by-guest.py
+    shift
+fi
+requires_command fio python3 qemu-storage-daemon qemu-system-x86_64
 
 [ $# -gt 0 ] || set -- 256 64
-build_writer
 while [ $# -gt 0 ]; do
     limit=$(($1 * MIB))
     step=$(($2 * MIB))
@@ -22,7 +28,7 @@ while [ $# -gt 0 ]; do
     wait_for_daemon
     eq "$(thin_size labvg acme)" $step 'the pool, at first'
     echo "limit $((limit / MIB)) MiB, step $((step / MIB)) MiB"
-    python3 "$(dirname "$0")/growth-latency.py" /run/quota-lvm/labvg/acme acme root \
+    "$(dirname "$0")/$writer" /run/quota-lvm/labvg/acme acme root \
         "$(volume labvg acme)" $limit
     eq "$(thin_size labvg acme)" $limit 'the pool, at last'
     eq "$(thin_used labvg acme)" $limit 'used, to the limit'

@@ -4,7 +4,7 @@
 quota filter, and tell how long its writes took: a line and a table of the
 slowest.  For growth-pauses-writer.sh.
 
-  growth-latency.py LEDGER TENANT VOLUME DEVICE BYTES
+  growth-by-daemon.py LEDGER TENANT VOLUME DEVICE BYTES
 
 Status 1: a write failed."""
 

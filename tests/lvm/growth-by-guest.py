@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Have a guest fill a tenant's thin volume at full speed, several tasks at once, and
 tell how long its writes took: by the guest's own clock, and by the filter's histogram
-of those that waited for growth.  For growth-pauses-guest.sh.
+of those that waited for growth.  For growth-pauses-writer.sh.
 
-  growth-guest.py LEDGER TENANT VOLUME DEVICE BYTES
+  growth-by-guest.py LEDGER TENANT VOLUME DEVICE BYTES
 
 Status 1: a write failed, or the guest was paused."""
 
