@@ -188,18 +188,25 @@ def grows(disk):
     disk.holds(0, FIRST)
 
 
-def keeps_cap(disk):
-    """Over all queues together."""
-    disk.rate(2 * MIB)
-    done = disk.guest.run(disk.tasks('write', 0, FIRST, 'seconds=5 bs=64K'))
-    disk.rate(RATE)
+def rate_of(disk, seconds):
+    done = disk.guest.run(disk.tasks('write', 0, FIRST,
+                                     f'seconds={seconds} bs=64K'))
     eq(errors(done), [0] * TASKS, 'errors')
-    rate = sum(task['bytes'] for task in done) / (
+    return sum(task['bytes'] for task in done) / (
         max(task['ended'] for task in done) -
         min(task['began'] for task in done))
-    print(f'  under a cap of 2 MiB/s: {rate / MIB:.2f}')
+
+
+def keeps_cap(disk):
+    """Over all queues together, and uses it, as far as the machine can."""
+    free = rate_of(disk, 2)
+    disk.rate(2 * MIB)
+    rate = rate_of(disk, 5)
+    disk.rate(RATE)
+    print(f'  under a cap of 2 MiB/s: {rate / MIB:.2f}, '
+          f'without: {free / MIB:.2f}')
     at_most(rate, 2.05 * MIB, 'bytes a second')
-    at_least(rate, MIB, 'bytes a second')
+    at_least(rate, min(MIB, free / 8), 'bytes a second')
     disk.exact()
 
 
