@@ -96,20 +96,45 @@ virStorageBackendQuotaLVMSetPerms(virStorageVolDef *vol)
 
 
 /**
+ * virStorageBackendQuotaLVMCreateUndo:
+ * @tenant: tenant, locked, which had no such volume before
+ * @def: pool definition
+ * @vol: new volume
+ *
+ * After an error, which is kept: removes the LV, if there is one, and what was
+ * charged for it.  A command of LVM that failed may have made it all the same.
+ */
+void
+virStorageBackendQuotaLVMCreateUndo(virStorageBackendQuotaLVMTenant *tenant,
+                                    virStoragePoolDef *def,
+                                    virStorageVolDef *vol)
+{
+    virStorageBackendQuotaLVMLV *lv;
+    virErrorPtr err;
+
+    virErrorPreserveLast(&err);
+
+    if (virStorageBackendQuotaLVMTenantRead(tenant) == 0 &&
+        (lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name)))
+        ignore_value(virStorageBackendQuotaLVMRemoveLV(tenant, lv->name));
+
+    ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
+    virErrorRestore(&err);
+}
+
+
+/**
  * virStorageBackendQuotaLVMCreateEnd:
  * @tenant: tenant, locked
  * @def: pool definition
- * @vol: new volume, brought to what LVM says of it
- * @name: its LV, which was just made; removed again on error
+ * @vol: new volume, brought to what LVM says of it; removed again on error
  */
 int
 virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
                                    virStoragePoolDef *def,
-                                   virStorageVolDef *vol,
-                                   const char *name)
+                                   virStorageVolDef *vol)
 {
     virStorageBackendQuotaLVMLV *lv;
-    virErrorPtr err;
 
     if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
         goto error;
@@ -128,10 +153,7 @@ virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
     return 0;
 
  error:
-    virErrorPreserveLast(&err);
-    if (virStorageBackendQuotaLVMRemoveLV(tenant, name) == 0)
-        ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
-    virErrorRestore(&err);
+    virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
     return -1;
 }
 
@@ -178,13 +200,7 @@ virStorageBackendQuotaLVMCreateEmpty(virStorageBackendQuotaLVMTenant *tenant,
         virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0)
         return -1;
 
-    if (virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout) < 0) {
-        if (!thin)
-            virStorageBackendQuotaLVMTenantDischarge(tenant, physical);
-        return -1;
-    }
-
-    return 0;
+    return virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout);
 }
 
 
@@ -209,7 +225,7 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
         return -1;
 
     if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
-        virStorageBackendQuotaLVMTenantCheckVolumes(tenant, vol->name) < 0)
+        virStorageBackendQuotaLVMTenantCheckNew(tenant, vol->name) < 0)
         return -1;
 
     if (vol->target.encryption && virStorageSourceHasBacking(&vol->target)) {
@@ -224,10 +240,12 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
     else
         rc = virStorageBackendQuotaLVMCreateEmpty(tenant, def, vol, name);
 
-    if (rc < 0)
+    if (rc < 0) {
+        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
         return -1;
+    }
 
-    if (virStorageBackendQuotaLVMCreateEnd(tenant, def, vol, name) < 0)
+    if (virStorageBackendQuotaLVMCreateEnd(tenant, def, vol) < 0)
         return -1;
 
     g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
@@ -235,9 +253,8 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
     if (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
         virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0) {
         virErrorPreserveLast(&err);
-        if ((tenant = virStorageBackendQuotaLVMVolBegin(def)) &&
-            virStorageBackendQuotaLVMRemoveLV(tenant, name) == 0)
-            ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
+        if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
+            virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
         virErrorRestore(&err);
         return -1;
     }

@@ -254,6 +254,8 @@ virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVREMOVE);
     virStorageBackendQuotaLVMLV *lv;
+    virErrorPtr err = NULL;
+    int ret = 0;
 
     virCheckFlags(VIR_STORAGE_VOL_DELETE_ZEROED |
                   VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS, -1);
@@ -267,18 +269,22 @@ virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
 
     if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
         virCommandAddArg(cmd, "--force");
-        if (virStorageBackendQuotaLVMPlanRemoval(tenant, lv, flags, cmd) < 0 ||
-            virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
+        if (virStorageBackendQuotaLVMPlanRemoval(tenant, lv, flags, cmd) < 0)
             return -1;
+        if ((ret = virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL)) < 0)
+            virErrorPreserveLast(&err);
     } else {
         VIR_WARN("LV of volume '%s' of pool '%s' is gone already",
                  vol->name, def->name);
     }
 
+    /* Whatever the command has said, what LVM says now counts; of what went
+     * along with @vol the caller does not know */
     if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
-        return -1;
+        ret = -1;
+    else
+        virStorageBackendQuotaLVMForgetVols(pool, tenant, vol);
 
-    /* What went with it, the caller does not know of */
-    virStorageBackendQuotaLVMForgetVols(pool, tenant, vol);
-    return 0;
+    virErrorRestore(&err);
+    return ret;
 }

@@ -266,8 +266,8 @@ virStorageBackendQuotaLVMTenantCheckPromises(virStorageBackendQuotaLVMTenant *te
                                              const struct quota_limits *limits);
 
 int
-virStorageBackendQuotaLVMTenantCheckVolumes(virStorageBackendQuotaLVMTenant *tenant,
-                                            const char *volume);
+virStorageBackendQuotaLVMTenantCheckNew(virStorageBackendQuotaLVMTenant *tenant,
+                                        const char *volume);
 
 int
 virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
@@ -289,10 +289,6 @@ int
 virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
                                       const char *volume,
                                       unsigned long long bytes);
-
-void
-virStorageBackendQuotaLVMTenantDischarge(virStorageBackendQuotaLVMTenant *tenant,
-                                         unsigned long long bytes);
 
 void
 virStorageBackendQuotaLVMUpdateSizes(virStoragePoolDef *def,
@@ -408,11 +404,15 @@ int
 virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
                                      virStorageVolDef *vol);
 
+void
+virStorageBackendQuotaLVMCreateUndo(virStorageBackendQuotaLVMTenant *tenant,
+                                    virStoragePoolDef *def,
+                                    virStorageVolDef *vol);
+
 int
 virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
                                    virStoragePoolDef *def,
-                                   virStorageVolDef *vol,
-                                   const char *name);
+                                   virStorageVolDef *vol);
 
 int
 virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,

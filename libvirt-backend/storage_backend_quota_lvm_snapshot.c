@@ -385,12 +385,7 @@ virStorageBackendQuotaLVMCreateThickSnapshot(virStorageBackendQuotaLVMTenant *te
     virCommandAddArgFormat(cmd, "%llub", COW_CHUNK_SIZE);
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group, origin->name);
 
-    if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0) {
-        virStorageBackendQuotaLVMTenantDischarge(tenant, bytes);
-        return -1;
-    }
-
-    return 0;
+    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
 }
 
 
@@ -402,7 +397,8 @@ virStorageBackendQuotaLVMCreateThickSnapshot(virStorageBackendQuotaLVMTenant *te
  * @name: of the new LV
  * @clone: to be a volume in its own right rather than a snapshot
  *
- * The caller looks at LVM anew, and removes the LV should that fail.
+ * The caller ends what was begun, with virStorageBackendQuotaLVMCreateEnd, or
+ * with virStorageBackendQuotaLVMCreateUndo after an error.
  */
 int
 virStorageBackendQuotaLVMCreateSnapshot(virStorageBackendQuotaLVMTenant *tenant,
@@ -415,7 +411,6 @@ virStorageBackendQuotaLVMCreateSnapshot(virStorageBackendQuotaLVMTenant *tenant,
     bool external = !inPool &&
         virStorageBackendQuotaLVMHasTag(origin, QUOTA_TAG_BASE);
     unsigned long long bytes;
-    virErrorPtr err;
 
     if (virStorageBackendQuotaLVMIsThickSnapshot(origin)) {
         virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
@@ -447,13 +442,8 @@ virStorageBackendQuotaLVMCreateSnapshot(virStorageBackendQuotaLVMTenant *tenant,
                                                             name);
     }
 
-    if (bytes > origin->size &&
-        virStorageBackendQuotaLVMExtendLV(tenant, name, bytes) < 0) {
-        virErrorPreserveLast(&err);
-        ignore_value(virStorageBackendQuotaLVMRemoveLV(tenant, name));
-        virErrorRestore(&err);
-        return -1;
-    }
+    if (bytes > origin->size)
+        return virStorageBackendQuotaLVMExtendLV(tenant, name, bytes);
 
     return 0;
 }
@@ -522,7 +512,7 @@ virStorageBackendQuotaLVMCreateVolFrom(virStoragePoolObj *pool,
             inputvol->target.encryption->payload_offset;
 
     if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
-        virStorageBackendQuotaLVMTenantCheckVolumes(tenant, vol->name) < 0)
+        virStorageBackendQuotaLVMTenantCheckNew(tenant, vol->name) < 0)
         return -1;
 
     if (inputvol->type == VIR_STORAGE_VOL_BLOCK &&
@@ -564,8 +554,12 @@ virStorageBackendQuotaLVMCreateVolFrom(virStoragePoolObj *pool,
     if (!instant && !virStorageBackendQuotaLVMWantsThin(vol, inputvol))
         return 0;
 
-    if (virStorageBackendQuotaLVMCreateSnapshot(tenant, vol, origin, name, true) < 0 ||
-        virStorageBackendQuotaLVMCreateEnd(tenant, def, vol, name) < 0)
+    if (virStorageBackendQuotaLVMCreateSnapshot(tenant, vol, origin, name, true) < 0) {
+        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
+        return -1;
+    }
+
+    if (virStorageBackendQuotaLVMCreateEnd(tenant, def, vol) < 0)
         return -1;
 
     return 1;

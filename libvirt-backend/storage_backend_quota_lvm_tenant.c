@@ -190,12 +190,19 @@ virStorageBackendQuotaLVMTenantCheckPromises(virStorageBackendQuotaLVMTenant *te
 }
 
 
-/* Whether the tenant may have one volume more, of any kind */
+/* Whether the tenant may have one volume more, of this name */
 int
-virStorageBackendQuotaLVMTenantCheckVolumes(virStorageBackendQuotaLVMTenant *tenant,
-                                            const char *volume)
+virStorageBackendQuotaLVMTenantCheckNew(virStorageBackendQuotaLVMTenant *tenant,
+                                        const char *volume)
 {
     const struct quota_state *state = &tenant->report.state;
+
+    if (virStorageBackendQuotaLVMFindVolume(&tenant->report, volume)) {
+        virReportError(VIR_ERR_STORAGE_VOL_EXIST,
+                       _("tenant '%1$s' has a volume '%2$s' in volume group '%3$s' already: run pool-refresh to see it"),
+                       tenant->name, volume, tenant->group);
+        return -1;
+    }
 
     if (state->limits.max_volumes == 0 ||
         state->volumes < state->limits.max_volumes)
@@ -306,6 +313,7 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
 
     if (changed) {
         g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
+        virErrorPtr err;
 
         virStorageBackendQuotaLVMAddTagChanges(cmd, &report->state.limits, &limits);
         if (report->definition) {
@@ -317,8 +325,13 @@ virStorageBackendQuotaLVMTenantDefine(virStorageBackendQuotaLVMTenant *tenant,
         virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_DEFINITION, digest);
         virCommandAddArgFormat(cmd, "%s/%s", tenant->group, report->thinPool->name);
 
-        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
+        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0) {
+            /* Whatever the command has said, what LVM says now counts */
+            virErrorPreserveLast(&err);
+            ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
+            virErrorRestore(&err);
             return -1;
+        }
 
         VIR_INFO("tenant '%s' of volume group '%s' has a new limit of %llu bytes",
                  tenant->name, tenant->group,
@@ -542,17 +555,4 @@ virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
     state->thick_bytes += bytes;
     quota_state_publish(tenant->ledger, state);
     return 0;
-}
-
-
-/* Takes a charge back after LVM refused what it was for */
-void
-virStorageBackendQuotaLVMTenantDischarge(virStorageBackendQuotaLVMTenant *tenant,
-                                         unsigned long long bytes)
-{
-    struct quota_state *state = &tenant->report.state;
-
-    state->thick_bytes -= bytes;
-    quota_state_publish(tenant->ledger, state);
-    quota_doorbell_ring(tenant->ledger);
 }

@@ -254,7 +254,8 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     unsigned long long now;
     unsigned long long physical;
     unsigned long long header;
-    unsigned long long more = 0;
+    virErrorPtr err = NULL;
+    int ret = 0;
 
     virCheckFlags(VIR_STORAGE_VOL_RESIZE_ALLOCATE |
                   VIR_STORAGE_VOL_RESIZE_SHRINK, -1);
@@ -313,22 +314,21 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
             return -1;
         }
     } else if (bytes > lv->size) {
-        more = physical - now;
-        if (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, more) < 0)
+        if (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name,
+                                                  physical - now) < 0)
             return -1;
     }
 
     if (bytes != lv->size &&
-        virStorageBackendQuotaLVMResizeLV(tenant, lv, bytes) < 0) {
-        if (more > 0)
-            virStorageBackendQuotaLVMTenantDischarge(tenant, more);
-        return -1;
-    }
+        (ret = virStorageBackendQuotaLVMResizeLV(tenant, lv, bytes)) < 0)
+        virErrorPreserveLast(&err);
 
+    /* Whatever the command has said, what LVM says now counts */
     if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
-        return -1;
-
-    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
+        ret = -1;
+    else if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
         virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
-    return 0;
+
+    virErrorRestore(&err);
+    return ret;
 }
