@@ -172,6 +172,8 @@ virStorageBackendQuotaLVMRefreshPool(virStoragePoolObj *pool)
     if (newDef)
         virStorageBackendQuotaLVMCopyLayout(def, newDef);
 
+    virStoragePoolObjClearVols(pool);
+
     for (i = 0; i < tenant->report.nlvs; i++) {
         virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
         g_autoptr(virStorageVolDef) vol = NULL;
@@ -275,6 +277,7 @@ virStorageBackend virStorageBackendQuotaLVM = {
     .startPool = virStorageBackendQuotaLVMStartPool,
     .buildPool = virStorageBackendQuotaLVMBuildPool,
     .refreshPool = virStorageBackendQuotaLVMRefreshPool,
+    .refreshKeepsPool = true,
     .refreshPoolSizes = virStorageBackendQuotaLVMRefreshPoolSizes,
     .stopPool = virStorageBackendQuotaLVMStopPool,
     .deletePool = virStorageBackendQuotaLVMDeletePool,
