@@ -164,6 +164,7 @@ virStorageBackendQuotaLVMRefreshPool(virStoragePoolObj *pool)
      * loaded with from the state file is an old copy of the tags. */
     if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
         virStorageBackendQuotaLVMTenantRead(tenant) < 0 ||
+        virStorageBackendQuotaLVMZeroSettle(tenant) < 0 ||
         virStorageBackendQuotaLVMTenantRequirePool(tenant, def) < 0 ||
         virStorageBackendQuotaLVMTenantDefine(tenant, def, newDef) < 0 ||
         virStorageBackendQuotaLVMTenantPublish(tenant, def) < 0)
@@ -281,6 +282,7 @@ virStorageBackend virStorageBackendQuotaLVM = {
     .refreshPoolSizes = virStorageBackendQuotaLVMRefreshPoolSizes,
     .stopPool = virStorageBackendQuotaLVMStopPool,
     .deletePool = virStorageBackendQuotaLVMDeletePool,
+    .buildVol = virStorageBackendQuotaLVMBuildVol,
     .buildVolFrom = virStorageBackendQuotaLVMBuildVolFrom,
     .createVol = virStorageBackendQuotaLVMCreateVol,
     .createVolFrom = virStorageBackendQuotaLVMCreateVolFrom,

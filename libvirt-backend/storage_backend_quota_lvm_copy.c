@@ -162,6 +162,25 @@ virStorageBackendQuotaLVMConvert(virStorageBackendQuotaLVMWriter *writer,
 }
 
 
+/* What a thick volume holds beyond what is copied to it was another's */
+static int
+virStorageBackendQuotaLVMZeroBeyond(virStoragePoolDef *def,
+                                    virStorageVolDef *vol,
+                                    virStorageVolDef *inputvol)
+{
+    const char *path = inputvol->target.path;
+    VIR_AUTOCLOSE fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size;
+
+    if (fd < 0 || (size = lseek(fd, 0, SEEK_END)) < 0) {
+        virReportSystemError(errno, _("could not open input path '%1$s'"), path);
+        return -1;
+    }
+
+    return virStorageBackendQuotaLVMZeroVol(def, vol, size);
+}
+
+
 /**
  * virStorageBackendQuotaLVMBuildVolFrom:
  * @pool: pool object
@@ -178,6 +197,7 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
     bool file = inputvol->type == VIR_STORAGE_VOL_FILE;
+    bool convert;
     int ret;
 
     virCheckFlags(VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA |
@@ -196,14 +216,22 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
         return -1;
     }
 
+    /* The header of a LUKS file may have another size than that of the volume */
+    convert = (file && (inputvol->target.encryption ||
+                        (inputvol->target.format != VIR_STORAGE_FILE_RAW &&
+                         inputvol->target.format != VIR_STORAGE_FILE_ISO))) ||
+        !virStorageBackendQuotaLVMLuksIsSame(vol, inputvol);
+
+    /* LUKS headers are there already, in what is then converted */
+    if (!vol->target.encryption &&
+        (convert ? virStorageBackendQuotaLVMZeroVol(def, vol, 0)
+                 : virStorageBackendQuotaLVMZeroBeyond(def, vol, inputvol)) < 0)
+        return -1;
+
     if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)))
         return -1;
 
-    /* The header of a LUKS file may have another size than that of the volume */
-    if ((file && (inputvol->target.encryption ||
-                  (inputvol->target.format != VIR_STORAGE_FILE_RAW &&
-                   inputvol->target.format != VIR_STORAGE_FILE_ISO))) ||
-        !virStorageBackendQuotaLVMLuksIsSame(vol, inputvol))
+    if (convert)
         ret = virStorageBackendQuotaLVMConvert(writer, pool, vol, inputvol);
     else
         ret = virStorageBackendQuotaLVMCopy(writer, vol, inputvol);
@@ -212,6 +240,9 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
         virStorageBackendQuotaLVMSetProgress(vol->target.path,
                                              vol->target.allocation,
                                              vol->target.allocation);
+
+    if (ret == 0)
+        virStorageBackendQuotaLVMZeroEnd(def, vol);
 
     /* Nobody will ask for the end of a copy that failed */
     if (ret < 0)

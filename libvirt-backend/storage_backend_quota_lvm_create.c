@@ -39,7 +39,7 @@ virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
                                tenant->report.thinPool->name);
     } else {
         /* What a former owner of the extents left must not be mistaken for
-         * the new volume's own file system. */
+         * the new volume's own file system; the rest of it is zeroed later. */
         virStorageBackendQuotaLVMLayoutAddArgs(layout, cmd);
         virCommandAddArgList(cmd,
                              "--wipesignatures", "y",
@@ -62,6 +62,13 @@ virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
     if (quota_name_check_volume(def->source.tenant, vol->name, &why) < 0) {
         virReportError(VIR_ERR_INVALID_ARG,
                        _("volume name '%1$s' %2$s"), vol->name, why);
+        return -1;
+    }
+
+    /* The storage driver's own check, for backends without buildVol */
+    if (vol->target.capacity == 0) {
+        virReportError(VIR_ERR_NO_SUPPORT, "%s",
+                       _("volume capacity required for this storage pool"));
         return -1;
     }
 
@@ -114,9 +121,12 @@ virStorageBackendQuotaLVMCreateUndo(virStorageBackendQuotaLVMTenant *tenant,
 
     virErrorPreserveLast(&err);
 
-    if (virStorageBackendQuotaLVMTenantRead(tenant) == 0 &&
-        (lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name)))
-        ignore_value(virStorageBackendQuotaLVMRemoveLV(tenant, lv->name));
+    if (virStorageBackendQuotaLVMTenantRead(tenant) == 0) {
+        if ((lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name)))
+            ignore_value(virStorageBackendQuotaLVMRemoveLV(tenant, lv->name));
+        else
+            virStorageBackendQuotaLVMZeroEnd(def, vol);
+    }
 
     ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
     virErrorRestore(&err);
@@ -147,7 +157,8 @@ virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
 
     virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
 
-    if (virStorageBackendQuotaLVMSetPerms(vol) < 0)
+    if (virStorageBackendQuotaLVMZeroMade(tenant, lv) < 0 ||
+        virStorageBackendQuotaLVMSetPerms(vol) < 0)
         goto error;
 
     return 0;
@@ -197,7 +208,8 @@ virStorageBackendQuotaLVMCreateEmpty(virStorageBackendQuotaLVMTenant *tenant,
         return -1;
 
     if (!thin &&
-        virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0)
+        (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0 ||
+         virStorageBackendQuotaLVMZeroBegin(tenant, name, NULL, 0) < 0))
         return -1;
 
     return virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout);
@@ -228,6 +240,9 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
         virStorageBackendQuotaLVMTenantCheckNew(tenant, vol->name) < 0)
         return -1;
 
+    /* Of one of this name that is gone */
+    virStorageBackendQuotaLVMZeroForget(tenant->group, name);
+
     if (vol->target.encryption && virStorageSourceHasBacking(&vol->target)) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
                        _("volume '%1$s' is encrypted as its backing store is: leave out <encryption>"),
@@ -251,7 +266,8 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
     g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
 
     if (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
-        virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0) {
+        (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0 ||
+         virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0)) {
         virErrorPreserveLast(&err);
         if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
             virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
@@ -260,4 +276,29 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
     }
 
     return 0;
+}
+
+
+/* Called while the pool is not locked, after a volume without content was made */
+int
+virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
+                                  virStorageVolDef *vol,
+                                  unsigned int flags G_GNUC_UNUSED)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virErrorPtr err;
+
+    /* That of an encrypted one came before its header */
+    if (vol->target.encryption ||
+        virStorageBackendQuotaLVMZeroVol(def, vol, 0) == 0) {
+        virStorageBackendQuotaLVMZeroEnd(def, vol);
+        return 0;
+    }
+
+    virErrorPreserveLast(&err);
+    if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
+        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
+    virErrorRestore(&err);
+    return -1;
 }

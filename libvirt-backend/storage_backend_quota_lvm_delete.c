@@ -10,8 +10,6 @@
 #include <config.h>
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 
 #include "storage_backend_quota_lvm_internal.h"
 #include "viralloc.h"
@@ -23,9 +21,6 @@
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_delete");
-
-/* What is zeroed in one call, so that a killed libvirtd ends soon */
-#define ZERO_STEP (64ULL << 20)
 
 
 static bool
@@ -114,34 +109,6 @@ virStorageBackendQuotaLVMAddRemoval(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-/* Overwrites a thick volume, before its extents can become another's */
-static int
-virStorageBackendQuotaLVMZero(virStorageVolDef *vol)
-{
-    const char *path = vol->target.path;
-    VIR_AUTOCLOSE fd = open(path, O_WRONLY | O_EXCL | O_CLOEXEC);
-    unsigned long long size = 0;
-    unsigned long long range[2] = { 0, 0 };
-
-    if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0) {
-        virReportSystemError(errno, _("cannot open volume '%1$s'"), path);
-        return -1;
-    }
-
-    for (range[0] = 0; range[0] < size; range[0] += range[1]) {
-        range[1] = MIN(size - range[0], ZERO_STEP);
-        if (ioctl(fd, BLKZEROOUT, range) < 0) {
-            virReportSystemError(errno,
-                                 _("cannot overwrite volume '%1$s' with zeroes"),
-                                 path);
-            return -1;
-        }
-    }
-
-    return 0;
-}
-
-
 static int
 virStorageBackendQuotaLVMPlanRemoval(virStorageBackendQuotaLVMTenant *tenant,
                                      virStorageBackendQuotaLVMLV *lv,
@@ -192,7 +159,7 @@ virStorageBackendQuotaLVMZeroFirst(virStoragePoolDef *def,
 
     g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
 
-    return virStorageBackendQuotaLVMZero(vol);
+    return virStorageBackendQuotaLVMZeroDevice(vol->target.path, 0, O_EXCL);
 }
 
 
@@ -273,6 +240,8 @@ virStorageBackendQuotaLVMDeleteVol(virStoragePoolObj *pool,
             return -1;
         if ((ret = virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL)) < 0)
             virErrorPreserveLast(&err);
+        else
+            virStorageBackendQuotaLVMZeroEnd(def, vol);
     } else {
         VIR_WARN("LV of volume '%s' of pool '%s' is gone already",
                  vol->name, def->name);

@@ -418,6 +418,44 @@ int
 virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
                                    virStorageVolDef *vol);
 
+int
+virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
+                                  virStorageVolDef *vol,
+                                  unsigned int flags);
+
+/* storage_backend_quota_lvm_zero.c: no tenant reads another's old bytes */
+
+int
+virStorageBackendQuotaLVMZeroDevice(const char *path,
+                                    unsigned long long from,
+                                    int flags);
+
+int
+virStorageBackendQuotaLVMZeroBegin(virStorageBackendQuotaLVMTenant *tenant,
+                                   const char *lv,
+                                   const char *uuid,
+                                   unsigned long long from);
+
+int
+virStorageBackendQuotaLVMZeroMade(virStorageBackendQuotaLVMTenant *tenant,
+                                  virStorageBackendQuotaLVMLV *lv);
+
+int
+virStorageBackendQuotaLVMZeroVol(virStoragePoolDef *def,
+                                 virStorageVolDef *vol,
+                                 unsigned long long content);
+
+void
+virStorageBackendQuotaLVMZeroEnd(virStoragePoolDef *def,
+                                 virStorageVolDef *vol);
+
+void
+virStorageBackendQuotaLVMZeroForget(const char *group,
+                                    const char *lv);
+
+int
+virStorageBackendQuotaLVMZeroSettle(virStorageBackendQuotaLVMTenant *tenant);
+
 /* storage_backend_quota_lvm_luks.c: encrypted volumes */
 
 char *

@@ -177,7 +177,11 @@ virStorageBackendQuotaLVMRemoveLV(virStorageBackendQuotaLVMTenant *tenant,
     virCommandAddArg(cmd, "--force");
     virCommandAddArgFormat(cmd, "%s/%s", tenant->group, name);
 
-    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
+    if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
+        return -1;
+
+    virStorageBackendQuotaLVMZeroForget(tenant->group, name);
+    return 0;
 }
 
 
@@ -254,6 +258,7 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     unsigned long long now;
     unsigned long long physical;
     unsigned long long header;
+    unsigned long long was;
     virErrorPtr err = NULL;
     int ret = 0;
 
@@ -277,6 +282,7 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         return -1;
     }
 
+    was = lv->size;
     header = virStorageBackendQuotaLVMLuksGetHeader(lv);
     if (capacity > LLONG_MAX) {
         virReportError(VIR_ERR_OVERFLOW,
@@ -317,9 +323,12 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         if (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name,
                                                   physical - now) < 0)
             return -1;
+        if ((ret = virStorageBackendQuotaLVMZeroBegin(tenant, lv->name, lv->uuid,
+                                                      was)) < 0)
+            virErrorPreserveLast(&err);
     }
 
-    if (bytes != lv->size &&
+    if (ret == 0 && bytes != was &&
         (ret = virStorageBackendQuotaLVMResizeLV(tenant, lv, bytes)) < 0)
         virErrorPreserveLast(&err);
 
@@ -328,6 +337,13 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
         ret = -1;
     else if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
         virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+
+    /* Guests see the new size after this call, which keeps the pool locked */
+    g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
+    if (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0)
+        ret = -1;
+    else
+        virStorageBackendQuotaLVMZeroEnd(def, vol);
 
     virErrorRestore(&err);
     return ret;
