@@ -49,6 +49,7 @@ virStorageBackendQuotaLVMVolUpdate(virStoragePoolDef *def,
                                    virStorageBackendQuotaLVMLV *lv)
 {
     vol->type = VIR_STORAGE_VOL_BLOCK;
+    vol->target.type = VIR_STORAGE_TYPE_BLOCK;
     vol->target.format = VIR_STORAGE_FILE_RAW;
 
     g_free(vol->key);
