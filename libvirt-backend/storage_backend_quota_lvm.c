@@ -71,7 +71,9 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
     int status = 0;
     size_t i;
 
-    virCommandAddArgList(cmd, "--activate", on ? "y" : "n", NULL);
+    /* Without --yes, LVM asks whether a thick snapshot's origin may change along
+     * with it. */
+    virCommandAddArgList(cmd, "--yes", "--activate", on ? "y" : "n", NULL);
 
     for (i = 0; i < tenant->report.nlvs; i++) {
         virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
