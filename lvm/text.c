@@ -486,11 +486,25 @@ static int read_vg(struct parsing *p, const struct dm_config_node *vg,
                             &group->free_bytes);
 }
 
+/* As LVM does with metadata: looking each name up among those before it would
+ * take as long as the square of their number. */
+static struct dm_config_tree *read_tree(const char *text)
+{
+    struct dm_config_tree *tree = dm_config_create();
+
+    if (tree && !dm_config_parse_without_dup_node_check(tree, text,
+                                                        text + strlen(text))) {
+        dm_config_destroy(tree);
+        return NULL;
+    }
+    return tree;
+}
+
 int text_parse(const char *text, const char *name, text_device_check *is_read,
                void *opaque, struct quota_metadata_group **result)
 {
     struct group_memory *memory = NULL;
-    struct dm_config_tree *tree = dm_config_from_string(text);
+    struct dm_config_tree *tree = read_tree(text);
     struct dm_pool *pool = dm_pool_create("quota-metadata", 64 * 1024);
     struct parsing p = { .pool = pool };
     const struct dm_config_node *vg = tree ? tree->root : NULL;
