@@ -58,14 +58,14 @@ virStorageBackendQuotaLVMCheckPool(virStoragePoolObj *pool,
 
 
 /* Activates or deactivates LVs of the tenant, all in one command.  Returns
- * false, without an error, if LVM did not do all of it. */
+ * false, without an error, if LVM did not do all of it: @why has LVM's words. */
 static bool
 virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
-                                   bool on)
+                                   bool on,
+                                   char **why)
 {
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
     virStorageBackendQuotaLVMLV *thinPool = tenant->report.thinPool;
-    g_autofree char *errors = NULL;
     bool thinInUse = false;
     size_t nlvs = 0;
     int status = 0;
@@ -105,8 +105,10 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
     if (nlvs == 0)
         return true;
 
-    virCommandSetErrorBuffer(cmd, &errors);
+    virCommandSetErrorBuffer(cmd, why);
     if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, &status) < 0) {
+        g_free(*why);
+        *why = g_strdup(virGetLastErrorMessage());
         virResetLastError();
         return false;
     }
@@ -114,7 +116,7 @@ virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
     if (status != 0) {
         VIR_WARN("cannot %s all LVs of tenant '%s' in volume group '%s': %s",
                  on ? "activate" : "deactivate",
-                 tenant->name, tenant->group, errors);
+                 tenant->name, tenant->group, *why);
         return false;
     }
 
@@ -128,6 +130,7 @@ virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virStorageBackendQuotaLVMLV *thinPool;
+    g_autofree char *why = NULL;
     unsigned long long used;
 
     if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
@@ -140,12 +143,12 @@ virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
 
     /* One volume that cannot be activated does not keep a tenant's others
      * from running, but without the thin pool nothing can be accounted. */
-    if (!virStorageBackendQuotaLVMSetActive(tenant, true) &&
+    if (!virStorageBackendQuotaLVMSetActive(tenant, true, &why) &&
         virStorageBackendQuotaLVMGetPoolUsed(tenant->group, thinPool->name,
                                              thinPool->chunkSize, &used, NULL) < 0) {
         virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("cannot activate thin pool '%1$s' of volume group '%2$s': see what lvchange --activate y says"),
-                       thinPool->name, tenant->group);
+                       _("cannot activate thin pool '%1$s' of volume group '%2$s': %3$s"),
+                       thinPool->name, tenant->group, why);
         return -1;
     }
 
@@ -202,6 +205,7 @@ virStorageBackendQuotaLVMStopPool(virStoragePoolObj *pool)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    g_autofree char *why = NULL;
 
     if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)))
         return -1;
@@ -214,7 +218,7 @@ virStorageBackendQuotaLVMStopPool(virStoragePoolObj *pool)
         return 0;
     }
 
-    virStorageBackendQuotaLVMSetActive(tenant, false);
+    virStorageBackendQuotaLVMSetActive(tenant, false, &why);
     return 0;
 }
 

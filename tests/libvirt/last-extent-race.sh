@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Growth by quota-lvmd, two virsh that make thick volumes, and quota-lvm that adopts
-# LVs race for a tenant's last extents, and together get one too many, or leave one.
+# LVs race for a tenant's last extents, and together get one too many, or leave one,
+# while LVM's own commands, which know of no lock of ours, change the group.
 . "$(dirname "$0")/../lab.d/lib.sh"
 . "$(dirname "$0")/pools.sh"
 requires_machine
@@ -47,11 +48,22 @@ by_growth() {
         sleep 0.2
     done
 }
+# nobody's LVs
+by_lvm() {
+    local changes=0
+    while [ ! -e "$TEST_TMP/done" ]; do
+        lvcreate -qq -y -Zn -Wn -L 4m -n other vg0 && lvrename -qq vg0/other vg0/another &&
+            lvchange -qq --addtag other vg0/another && lvremove -qq -y vg0/another || return
+        changes=$((changes + 4))
+    done >/dev/null 2>&1
+    echo $changes >"$TEST_TMP/lvm.got"
+}
 
 (trap - ERR; by_virsh a) & a=$!
 (trap - ERR; by_virsh b) & b=$!
 (trap - ERR; by_adopting) & c=$!
 (trap - ERR; by_growth) & d=$!
+(trap - ERR; by_lvm) & e=$!
 # check has the group's lock while it looks: no state that others see is over the limit
 looks=0
 while kill -0 $a 2>/dev/null || kill -0 $b 2>/dev/null || kill -0 $c 2>/dev/null; do
@@ -63,9 +75,11 @@ done
 wait $a || fail "virsh: $(cat "$TEST_TMP/a")"
 wait $b || fail "virsh: $(cat "$TEST_TMP/b")"
 wait $c || fail "adopt: $(cat "$TEST_TMP/adopt")"
-wait_for 60 "growth to take what is left" [ "$(held)" = $LIMIT ]
+is_full() { [ "$(held)" = $LIMIT ]; }
+wait_for 60 "growth to take what is left" is_full
 touch "$TEST_TMP/done"
 wait $d || true
+wait $e || fail "LVM's own commands failed"
 eq "$(held)" $LIMIT "thick volumes and grant in the end"
 got="virsh $(cat "$TEST_TMP/a.got") and $(cat "$TEST_TMP/b.got"), adopt $(cat "$TEST_TMP/adopt.got")"
 eq "$(shows thick_bytes)" \
@@ -73,4 +87,4 @@ eq "$(shows thick_bytes)" \
     "what those who succeeded have"
 sleep 2
 quota-lvm check
-echo "$got, growth $(($(shows grant_bytes) / MIB / UNIT)) of 16 units; looked $looks times"
+echo "$got, growth $(($(shows grant_bytes) / MIB / UNIT)) of 16 units; looked $looks times, $(cat "$TEST_TMP/lvm.got") changes by LVM"
