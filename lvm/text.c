@@ -22,6 +22,7 @@ struct lv_node {
     struct quota_metadata_lv *lv;
     const struct dm_config_node *config;
     uint64_t own_extents;       /* that it takes of devices itself */
+    uint64_t moving_extents;    /* those are on their way to other devices */
 };
 
 struct parsing {
@@ -181,11 +182,21 @@ static int read_pvs(struct parsing *p, const struct dm_config_node *vg,
 /* ---- logical volumes --------------------------------------------------------- */
 
 /*
+ * LVM keeps such names for an LV that several others may lie on while pvmove
+ * copies their extents: what it takes twice is nobody's, and not for long.
+ */
+static bool is_pvmove(const char *name)
+{
+    return strncmp(name, "pvmove", strlen("pvmove")) == 0;
+}
+
+/*
  * What a segment takes of devices.  Of its areas,
  *     stripes = [ "pv0", 0, "pv1", 512 ]    an equal part of the extents each
  *     mirrors = [ "pv0", 0, "pv1", 512 ]    all of the extents each (pvmove)
- * those on LVs are not its own.  A name is a device's before it is an LV's,
- * since LVM takes it so.
+ *     stripes = [ "pvmove0", 0 ]            extents that are being moved
+ * those on other LVs are not its own.  A name is a device's before it is an
+ * LV's, since LVM takes it so.
  */
 static void take_areas(struct parsing *p, struct lv_node *lv,
                        const struct dm_config_node *segment,
@@ -196,13 +207,15 @@ static void take_areas(struct parsing *p, struct lv_node *lv,
     for (value = value_of(segment, key); value; value = value->next) {
         struct pv_node *pv;
 
-        if (value->type != DM_CFG_STRING ||
-            !(pv = dm_hash_lookup(p->pvs, value->v.str))) {
+        if (value->type != DM_CFG_STRING) {
             continue;
         }
-        lv->own_extents += extents;
-        if (pv->is_missing) {
-            lv->lv->is_partial = true;
+        pv = dm_hash_lookup(p->pvs, value->v.str);
+        if (pv) {
+            lv->own_extents += extents;
+            lv->lv->is_partial |= pv->is_missing;
+        } else if (is_pvmove(value->v.str)) {
+            lv->moving_extents += extents;
         }
     }
 }
@@ -339,7 +352,8 @@ static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
 {
     const struct dm_config_node *segment;
     const struct dm_config_value *value;
-    uint64_t extents = node->own_extents;
+    uint64_t extents = node->own_extents + node->moving_extents;
+    uint64_t sub_extents;
     size_t i;
 
     *is_partial |= node->lv->is_partial;
@@ -356,7 +370,8 @@ static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
                 if (value->type == DM_CFG_STRING &&
                     !dm_hash_lookup(p->pvs, value->v.str) &&
                     (sub = dm_hash_lookup(p->lvs, value->v.str))) {
-                    extents += sum_extents(p, sub, depth + 1, is_partial);
+                    sub_extents = sum_extents(p, sub, depth + 1, is_partial);
+                    extents += is_pvmove(sub->lv->name) ? 0 : sub_extents;
                 }
             }
         }

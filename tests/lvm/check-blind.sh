@@ -52,6 +52,30 @@ finds - "ledger-orphan" bash -c "mkdir -p /run/quota-lvm/gonevg &&
     cp /run/quota-lvm/labvg/acme /run/quota-lvm/gonevg"
 agrees rm -r /run/quota-lvm/gonevg
 
+# what a command of LVM leaves that was killed
+torn() {        # LVM takes no such name from a user
+    lvcreate -y -an -Zn -L 8m -n torn labvg
+    vgcfgbackup -f "$TEST_TMP/text" labvg
+    sed -i 's/^\t*torn {/torn_rimage_0 {/' "$TEST_TMP/text"
+    vgcfgrestore --force --yes -f "$TEST_TMP/text" labvg
+}
+finds - "leftover" torn
+agrees lvremove -y labvg/torn_rimage_0
+second=$(readlink -f "$(scratch_disk 2)")
+wipefs -qa "$second"
+cleanup_fn pvremove -qq -ff -y "$second"
+vgextend -qq labvg "$second"
+moving() {      # nobody looks again for five minutes
+    pvmove -i 300 "$(readlink -f "$(scratch_disk 1)")" "$second" &
+    wait_for 20 "pvmove to begin" lvs -a labvg/pvmove0
+    kill -KILL $!
+    wait $! || true
+}
+# no tenant is charged for what is there twice meanwhile
+finds - "pvmove" moving
+agrees pvmove --abort
+vgreduce -qq labvg "$second"
+
 # the ledger
 finds acme "ledger-differs" lvextend -L 64m labvg/acme.log
 agrees once
