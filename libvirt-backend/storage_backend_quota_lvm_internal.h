@@ -134,7 +134,24 @@ virStorageBackendQuotaLVMFindPoolSources(const char *srcSpec,
 
 /* storage_backend_quota_lvm_group.c: what LVM knows of a volume group */
 
-const struct quota_metadata_group *
+typedef struct _virStorageBackendQuotaLVMGroupTenant virStorageBackendQuotaLVMGroupTenant;
+struct _virStorageBackendQuotaLVMGroupTenant {
+    GPtrArray *lvs;                 /* visible and with the tenant's tag */
+    struct quota_state state;       /* all of lvs, charged */
+};
+
+typedef struct _virStorageBackendQuotaLVMGroup virStorageBackendQuotaLVMGroup;
+struct _virStorageBackendQuotaLVMGroup {
+    struct quota_metadata *metadata;
+    const struct quota_metadata_group *now; /* belongs to metadata */
+    GHashTable *tenants;            /* those of now: by name,
+                                       virStorageBackendQuotaLVMGroupTenant */
+};
+
+GHashTable *
+virStorageBackendQuotaLVMGroupSort(const struct quota_metadata_group *group);
+
+const virStorageBackendQuotaLVMGroup *
 virStorageBackendQuotaLVMGroupRead(const char *group);
 
 /* storage_backend_quota_lvm_report.c: what LVM says of a tenant */
@@ -168,10 +185,11 @@ struct _virStorageBackendQuotaLVMReport {
     struct quota_state state;               /* all of lvs, charged */
     struct quota_group others;              /* promised to other tenants */
     char *definition;                       /* digest last applied, may be NULL */
+    GHashTable *volumes;                    /* of lvs, by the volume's name */
 };
 
 void
-virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
+virStorageBackendQuotaLVMFillReport(const virStorageBackendQuotaLVMGroup *group,
                                     const char *tenant,
                                     virStorageBackendQuotaLVMReport *report);
 

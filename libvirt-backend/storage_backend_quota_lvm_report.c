@@ -3,8 +3,7 @@
  * storage_backend_quota_lvm_report.c: what LVM says of a tenant
  *
  * Only LVs with the tenant's tag are taken from what is known of the group, so
- * that those of others are never even looked at.  What is charged is for
- * quota_state_charge() to decide.
+ * that those of others are never even looked at.
  */
 
 #include <config.h>
@@ -40,6 +39,7 @@ virStorageBackendQuotaLVMClearReport(virStorageBackendQuotaLVMReport *report)
 
     for (i = 0; i < report->nlvs; i++)
         virStorageBackendQuotaLVMClearLV(&report->lvs[i]);
+    g_clear_pointer(&report->volumes, g_hash_table_unref);
     g_free(report->lvs);
     g_free(report->definition);
     memset(report, 0, sizeof(*report));
@@ -84,73 +84,21 @@ virStorageBackendQuotaLVMCopyLV(virStorageBackendQuotaLVMLV *lv,
 }
 
 
-static int
-virStorageBackendQuotaLVMChargeLV(struct quota_state *state,
-                                  const struct quota_metadata_lv *lv)
-{
-    struct quota_lv quotalv = {
-        .name = lv->name,
-        .segtype = lv->segtype,
-        .tags = lv->tags,
-        .size_bytes = lv->size_bytes,
-        .physical_bytes = lv->physical_bytes,
-        .chunk_bytes = lv->chunk_bytes,
-    };
-
-    return quota_state_charge(state, &quotalv);
-}
-
-
-/* The tenant whom the tags of an LV name, NULL: none */
-static char *
-virStorageBackendQuotaLVMGetTenant(const struct quota_metadata_lv *lv)
-{
-    g_auto(GStrv) tags = g_strsplit(lv->tags, ",", 0);
-    size_t i;
-
-    for (i = 0; tags[i]; i++) {
-        const char *tenant = quota_tag_parse_tenant(tags[i]);
-
-        if (tenant)
-            return g_strdup(tenant);
-    }
-
-    return NULL;
-}
-
-
 /* What the group holds, and the other tenants hold and were promised of it: what
  * is free may be kept for them. */
 static void
-virStorageBackendQuotaLVMFillOthers(const struct quota_metadata_group *group,
+virStorageBackendQuotaLVMFillOthers(const virStorageBackendQuotaLVMGroup *group,
                                     const char *tenant,
                                     struct quota_group *others)
 {
-    g_autoptr(GHashTable) states = g_hash_table_new_full(g_str_hash, g_str_equal,
-                                                         g_free, g_free);
-    g_auto(GStrv) tags = g_strsplit(group->tags, ",", 0);
+    g_auto(GStrv) tags = g_strsplit(group->now->tags, ",", 0);
     GHashTableIter iter;
+    void *name;
     void *value;
     size_t i;
 
-    for (i = 0; i < group->nlvs; i++) {
-        g_autofree char *other = NULL;
-        struct quota_state *state;
-
-        if (!group->lvs[i].is_visible ||
-            !(other = virStorageBackendQuotaLVMGetTenant(&group->lvs[i])) ||
-            STREQ(other, tenant))
-            continue;
-
-        if (!(state = g_hash_table_lookup(states, other))) {
-            state = g_new0(struct quota_state, 1);
-            g_hash_table_insert(states, g_steal_pointer(&other), state);
-        }
-        ignore_value(virStorageBackendQuotaLVMChargeLV(state, &group->lvs[i]));
-    }
-
-    others->size_bytes = group->size_bytes;
-    others->free_bytes = group->free_bytes;
+    others->size_bytes = group->now->size_bytes;
+    others->free_bytes = group->now->free_bytes;
     for (i = 0; tags[i]; i++) {
         uint64_t percent;
 
@@ -158,9 +106,13 @@ virStorageBackendQuotaLVMFillOthers(const struct quota_metadata_group *group,
             others->overcommit_percent = percent;
     }
 
-    g_hash_table_iter_init(&iter, states);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        quota_group_add(others, value);
+    g_hash_table_iter_init(&iter, group->tenants);
+    while (g_hash_table_iter_next(&iter, &name, &value)) {
+        virStorageBackendQuotaLVMGroupTenant *other = value;
+
+        if (STRNEQ(name, tenant))
+            quota_group_add(others, &other->state);
+    }
 }
 
 
@@ -191,31 +143,6 @@ virStorageBackendQuotaLVMFindThinPool(virStorageBackendQuotaLVMReport *report)
 }
 
 
-/* Takes the LVs with @tag, or all if it is NULL.  Parts of an LV may have its
- * tags, but are charged with it. */
-static void
-virStorageBackendQuotaLVMCopyLVs(const struct quota_metadata_group *group,
-                                 const char *tenant,
-                                 const char *tag,
-                                 virStorageBackendQuotaLVMReport *report)
-{
-    size_t nlvs = 0;
-    size_t i;
-
-    report->lvs = g_new0(virStorageBackendQuotaLVMLV, group->nlvs + 1);
-    for (i = 0; i < group->nlvs; i++) {
-        const struct quota_metadata_lv *lv = &group->lvs[i];
-
-        if (lv->is_visible &&
-            (!tag || virStorageBackendQuotaLVMHasTagIn(lv->tags, tag)))
-            virStorageBackendQuotaLVMCopyLV(&report->lvs[nlvs++], lv, tenant);
-    }
-
-    report->nlvs = nlvs;
-    report->extentSize = group->extent_bytes;
-}
-
-
 /**
  * virStorageBackendQuotaLVMFillReport:
  * @group: what LVM knows of the group
@@ -223,23 +150,29 @@ virStorageBackendQuotaLVMCopyLVs(const struct quota_metadata_group *group,
  * @report: empty, is filled in; to be cleared by the caller
  */
 void
-virStorageBackendQuotaLVMFillReport(const struct quota_metadata_group *group,
+virStorageBackendQuotaLVMFillReport(const virStorageBackendQuotaLVMGroup *group,
                                     const char *tenant,
                                     virStorageBackendQuotaLVMReport *report)
 {
-    g_autofree char *tag = g_strdup_printf("%s%s", QUOTA_TAG_TENANT, tenant);
+    virStorageBackendQuotaLVMGroupTenant *own = g_hash_table_lookup(group->tenants,
+                                                                    tenant);
     size_t i;
 
-    virStorageBackendQuotaLVMCopyLVs(group, tenant, tag, report);
-    for (i = 0; i < group->nlvs; i++) {
-        const struct quota_metadata_lv *lv = &group->lvs[i];
+    report->extentSize = group->now->extent_bytes;
+    report->volumes = g_hash_table_new(g_str_hash, g_str_equal);
 
-        if (lv->is_visible &&
-            virStorageBackendQuotaLVMHasTagIn(lv->tags, tag) &&
-            virStorageBackendQuotaLVMChargeLV(&report->state, lv) < 0) {
-            VIR_WARN("a limit among the tags '%s' of LV '%s' cannot be read",
-                     lv->tags, lv->name);
-        }
+    if (own) {
+        report->state = own->state;
+        report->nlvs = own->lvs->len;
+        report->lvs = g_new0(virStorageBackendQuotaLVMLV, report->nlvs);
+    }
+
+    for (i = 0; i < report->nlvs; i++) {
+        virStorageBackendQuotaLVMLV *lv = &report->lvs[i];
+
+        virStorageBackendQuotaLVMCopyLV(lv, g_ptr_array_index(own->lvs, i), tenant);
+        if (lv->volume)
+            g_hash_table_insert(report->volumes, (char *) lv->volume, lv);
     }
 
     virStorageBackendQuotaLVMFillOthers(group, tenant, &report->others);
@@ -259,12 +192,12 @@ virStorageBackendQuotaLVMReadReport(const char *group,
                                     const char *tenant,
                                     virStorageBackendQuotaLVMReport *report)
 {
-    const struct quota_metadata_group *metadata;
+    const virStorageBackendQuotaLVMGroup *now;
 
-    if (!(metadata = virStorageBackendQuotaLVMGroupRead(group)))
+    if (!(now = virStorageBackendQuotaLVMGroupRead(group)))
         return -1;
 
-    virStorageBackendQuotaLVMFillReport(metadata, tenant, report);
+    virStorageBackendQuotaLVMFillReport(now, tenant, report);
     return 0;
 }
 
@@ -283,12 +216,20 @@ virStorageBackendQuotaLVMReadWholeGroup(const char *group,
                                         const char *tenant,
                                         virStorageBackendQuotaLVMReport *report)
 {
-    const struct quota_metadata_group *metadata;
+    const virStorageBackendQuotaLVMGroup *now;
+    size_t i;
 
-    if (!(metadata = virStorageBackendQuotaLVMGroupRead(group)))
+    if (!(now = virStorageBackendQuotaLVMGroupRead(group)))
         return -1;
 
-    virStorageBackendQuotaLVMCopyLVs(metadata, tenant, NULL, report);
+    report->extentSize = now->now->extent_bytes;
+    report->lvs = g_new0(virStorageBackendQuotaLVMLV, now->now->nlvs);
+    for (i = 0; i < now->now->nlvs; i++) {
+        const struct quota_metadata_lv *lv = &now->now->lvs[i];
+
+        if (lv->is_visible)
+            virStorageBackendQuotaLVMCopyLV(&report->lvs[report->nlvs++], lv, tenant);
+    }
     return 0;
 }
 
@@ -321,6 +262,9 @@ virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
                                     const char *volume)
 {
     size_t i;
+
+    if (report->volumes)
+        return g_hash_table_lookup(report->volumes, volume);
 
     for (i = 0; i < report->nlvs; i++) {
         if (STREQ_NULLABLE(report->lvs[i].volume, volume))

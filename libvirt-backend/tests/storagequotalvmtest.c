@@ -108,6 +108,7 @@ static int
 testReport(const void *opaque G_GNUC_UNUSED)
 {
     struct quota_metadata_group *group = NULL;
+    virStorageBackendQuotaLVMGroup read = { 0 };
     virStorageBackendQuotaLVMReport r = { 0 };
     virStorageBackendQuotaLVMLV *lv;
     int ret = 0;
@@ -115,7 +116,10 @@ testReport(const void *opaque G_GNUC_UNUSED)
     if (quota_metadata_parse(metadata, "vg0", &group) < 0)
         return -1;
 
-    virStorageBackendQuotaLVMFillReport(group, "acme", &r);
+    read.now = group;
+    read.tenants = virStorageBackendQuotaLVMGroupSort(group);
+    virStorageBackendQuotaLVMFillReport(&read, "acme", &r);
+    g_hash_table_unref(read.tenants);
     quota_metadata_group_free(group);
 
     CHECK(r.nlvs == 5);
