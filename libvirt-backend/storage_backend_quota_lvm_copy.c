@@ -300,7 +300,7 @@ virStorageBackendQuotaLVMUploadVol(virStoragePoolObj *pool,
 }
 
 
-/* Thick volumes are overwritten by libvirt's own algorithms.  Writing a pattern
+/* Thick volumes are overwritten, by libvirt's own algorithms.  Writing a pattern
  * over a thin one would first take all the space that it never used: what it
  * has is given back, to be zeroed before anybody gets to read it. */
 int
@@ -319,10 +319,15 @@ virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
         return -1;
     }
 
+    virCheckFlags(0, -1);
+
+    /* libvirt's own writes as much as is allocated, which of raid is more than
+     * there is to write to */
+    if (!vol->target.sparse && algorithm == VIR_STORAGE_VOL_WIPE_ALG_ZERO)
+        return virStorageBackendQuotaLVMZeroDevice(vol->target.path, 0, 0);
+
     if (!vol->target.sparse)
         return virStorageBackendVolWipeLocal(pool, vol, algorithm, flags);
-
-    virCheckFlags(0, -1);
 
     if (algorithm != VIR_STORAGE_VOL_WIPE_ALG_ZERO &&
         algorithm != VIR_STORAGE_VOL_WIPE_ALG_TRIM) {
