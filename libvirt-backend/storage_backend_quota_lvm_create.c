@@ -133,6 +133,21 @@ virStorageBackendQuotaLVMCreateUndo(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
+/* The same while the tenant is not locked: what takes long has failed */
+static void
+virStorageBackendQuotaLVMCreateAbandon(virStoragePoolDef *def,
+                                       virStorageVolDef *vol)
+{
+    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virErrorPtr err;
+
+    virErrorPreserveLast(&err);
+    if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
+        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
+    virErrorRestore(&err);
+}
+
+
 /**
  * virStorageBackendQuotaLVMCreateEnd:
  * @tenant: tenant, locked
@@ -228,7 +243,6 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virErrorPtr err;
     char name[QUOTA_LV_MAX_BYTES + 1];
     int rc;
 
@@ -268,10 +282,7 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
     if (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
         (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0 ||
          virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0)) {
-        virErrorPreserveLast(&err);
-        if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
-            virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
-        virErrorRestore(&err);
+        virStorageBackendQuotaLVMCreateAbandon(def, vol);
         return -1;
     }
 
@@ -286,8 +297,6 @@ virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
                                   unsigned int flags G_GNUC_UNUSED)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virErrorPtr err;
 
     /* That of an encrypted one came before its header */
     if (vol->target.encryption ||
@@ -296,9 +305,6 @@ virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
         return 0;
     }
 
-    virErrorPreserveLast(&err);
-    if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
-        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
-    virErrorRestore(&err);
+    virStorageBackendQuotaLVMCreateAbandon(def, vol);
     return -1;
 }

@@ -261,15 +261,5 @@ virStorageBackendQuotaLVMLV *
 virStorageBackendQuotaLVMFindVolume(virStorageBackendQuotaLVMReport *report,
                                     const char *volume)
 {
-    size_t i;
-
-    if (report->volumes)
-        return g_hash_table_lookup(report->volumes, volume);
-
-    for (i = 0; i < report->nlvs; i++) {
-        if (STREQ_NULLABLE(report->lvs[i].volume, volume))
-            return &report->lvs[i];
-    }
-
-    return NULL;
+    return report->volumes ? g_hash_table_lookup(report->volumes, volume) : NULL;
 }
