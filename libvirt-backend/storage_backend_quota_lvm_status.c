@@ -24,8 +24,8 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_status");
 #define SECTOR_SIZE 512ULL
 
 /* How long udev may look at a device */
-#define IN_USE_TRIES 30
-#define IN_USE_WAIT_US (100 * 1000)
+#define IN_USE_TRIES 300
+#define IN_USE_WAIT_US (10 * 1000)
 
 /* libdevmapper keeps its descriptor of the control device and the size of its
  * buffers in static variables, and pools are looked at by many threads */
