@@ -2,7 +2,8 @@
 # Runs the tests: meson's quick suite as an unprivileged user in the directory
 # that builds, then what tests/lab.d/tests lists, there, in a lab machine, or on
 # the host.  A test passes with status 0 and skips with 77 and a reason as its
-# last line; anything else, and running out of time, is a failure.
+# last line; anything else, and running out of time, is a failure.  What a test that
+# passed has printed is shown from a line "-- so --" on.
 #
 # Two workers: one has a machine and takes what runs there, the other what runs in
 # the directory that builds.  (Two machines on two processors without KVM are
@@ -129,6 +130,7 @@ run_listed() {
         case $status in
         0)
             report "$name" ok $((SECONDS - start)) "$hazard"
+            sed -n '/^-- .* --$/,$s/^/    /p' "$log"
             ;;
         77)
             report "$name" skip $((SECONDS - start)) "$(tail -n 1 "$log")"

@@ -154,12 +154,22 @@ reasons=()
 table=()
 
 # What is said of each kind follows a line with @ and the kind.
-run_virsh() { # VERB
+run_virsh() { # VERB [KIND...]
     local kind commands=''
-    for kind in "${kinds[@]}"; do
+    [ $# -gt 1 ] || set -- "$1" "${kinds[@]}"
+    for kind in "${@:2}"; do
         commands+="echo --err @$kind; echo '"$'\n'"@$kind"$'\n'"'; $("do_$1" "$kind");"
     done
     virsh -q "$commands" >"$TEST_TMP/out" 2>"$TEST_TMP/said" || true
+}
+
+# A snapshot before its origin, which would take it along.
+run_virsh_backwards() { # VERB
+    local kind backwards=()
+    for kind in "${kinds[@]}"; do
+        backwards=("$kind" "${backwards[@]}")
+    done
+    run_virsh "$1" "${backwards[@]}"
 }
 
 run_python() { # VERB
@@ -541,8 +551,8 @@ done
 run=run_python row delete-zeroed cow 'is, or has, a thick snapshot'
 expect_fail "has the thick snapshot 'linear-s', which would be lost" \
     virsh vol-delete --pool acme linear-c
-row delete-snapshots
 row delete
+run=run_virsh_backwards row delete-snapshots
 quota-lvm check acme
 
 # What is left goes behind libvirt's back.
