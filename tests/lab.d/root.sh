@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The root directory of the lab: Debian 13 with the packages of tests/lab.d/packages
-# and packages-clients, made by mmdebstrap from the host's own mirror and verified
+# and packages-tests, made by mmdebstrap from the host's own mirror and verified
 # with Debian's keys.
 
 SUITE=trixie
@@ -84,7 +84,7 @@ make_root() {
     fi
     rm -rf --one-file-system "$new"
     mmdebstrap --variant=minbase --mode=root --keyring="$KEYRING" \
-        --include="$(packages packages packages-clients | paste -sd,)" \
+        --include="$(packages packages packages-tests | paste -sd,)" \
         "${options[@]}" "$SUITE" "$new" "$@"
     mkdir -p "$new"/{quota-lvm,src,build,ccache,installed,stage,image,machines,opt/quota-lvm}
     rm -rf --one-file-system "$LAB_ROOT.old"
