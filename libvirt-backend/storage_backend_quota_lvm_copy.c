@@ -158,7 +158,7 @@ virStorageBackendQuotaLVMConvert(virStorageBackendQuotaLVMWriter *writer,
     if (virStorageBackendQuotaLVMWriterReserve(writer, size) < 0)
         return -1;
 
-    return virStorageBackendCreateVolUsingQemuImg(pool, vol, inputvol, 0);
+    return virStorageBackendQuotaLVMLuksQemuImg(pool, vol, inputvol);
 }
 
 
@@ -222,9 +222,7 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
                          inputvol->target.format != VIR_STORAGE_FILE_ISO))) ||
         !virStorageBackendQuotaLVMLuksIsSame(vol, inputvol);
 
-    /* LUKS headers are there already, in what is then converted */
-    if (!vol->target.encryption &&
-        (convert ? virStorageBackendQuotaLVMZeroVol(def, vol, 0)
+    if ((convert ? virStorageBackendQuotaLVMZeroVol(def, vol, 0)
                  : virStorageBackendQuotaLVMZeroBeyond(def, vol, inputvol)) < 0)
         return -1;
 
@@ -241,13 +239,17 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
                                              vol->target.allocation,
                                              vol->target.allocation);
 
-    if (ret == 0)
-        virStorageBackendQuotaLVMZeroEnd(def, vol);
-
     /* Nobody will ask for the end of a copy that failed */
     if (ret < 0)
         ignore_value(virStorageBackendQuotaLVMGetProgress(vol->target.path,
                                                           &vol->target.allocation));
+
+    if (ret == 0 && vol->target.encryption)
+        ret = virStorageBackendQuotaLVMLuksTag(pool, vol);
+
+    if (ret == 0)
+        virStorageBackendQuotaLVMZeroEnd(def, vol);
+
     return ret;
 }
 

@@ -133,11 +133,13 @@ virStorageBackendQuotaLVMCreateUndo(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-/* The same while the tenant is not locked: what takes long has failed */
+/* The same while neither pool nor tenant is locked: what takes long has failed */
 static void
-virStorageBackendQuotaLVMCreateAbandon(virStoragePoolDef *def,
+virStorageBackendQuotaLVMCreateAbandon(virStoragePoolObj *pool,
                                        virStorageVolDef *vol)
 {
+    VIR_LOCK_GUARD lock = virObjectLockGuard(pool);
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virErrorPtr err;
 
@@ -274,23 +276,16 @@ virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
         return -1;
     }
 
-    if (virStorageBackendQuotaLVMCreateEnd(tenant, def, vol) < 0)
-        return -1;
-
-    g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
-
-    if (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
-        (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0 ||
-         virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0)) {
-        virStorageBackendQuotaLVMCreateAbandon(def, vol);
-        return -1;
-    }
-
-    return 0;
+    return virStorageBackendQuotaLVMCreateEnd(tenant, def, vol);
 }
 
 
-/* Called while the pool is not locked, after a volume without content was made */
+/**
+ * virStorageBackendQuotaLVMBuildVol:
+ * @pool: pool object, not locked: this takes its time
+ * @vol: shallow copy of a volume that was just made without content
+ * @flags: of no use to block volumes
+ */
 int
 virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
                                   virStorageVolDef *vol,
@@ -298,13 +293,14 @@ virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
 
-    /* That of an encrypted one came before its header */
-    if (vol->target.encryption ||
-        virStorageBackendQuotaLVMZeroVol(def, vol, 0) == 0) {
-        virStorageBackendQuotaLVMZeroEnd(def, vol);
-        return 0;
+    /* A snapshot has its origin's header */
+    if (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0 ||
+        (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
+         virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0)) {
+        virStorageBackendQuotaLVMCreateAbandon(pool, vol);
+        return -1;
     }
 
-    virStorageBackendQuotaLVMCreateAbandon(def, vol);
-    return -1;
+    virStorageBackendQuotaLVMZeroEnd(def, vol);
+    return 0;
 }

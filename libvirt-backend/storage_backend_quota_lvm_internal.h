@@ -497,6 +497,15 @@ unsigned long long
 virStorageBackendQuotaLVMLuksGetNewHeader(virStorageVolDef *vol);
 
 int
+virStorageBackendQuotaLVMLuksTag(virStoragePoolObj *pool,
+                                 virStorageVolDef *vol);
+
+int
+virStorageBackendQuotaLVMLuksQemuImg(virStoragePoolObj *pool,
+                                     virStorageVolDef *vol,
+                                     virStorageVolDef *inputvol);
+
+int
 virStorageBackendQuotaLVMLuksFormat(virStoragePoolObj *pool,
                                     virStorageVolDef *vol);
 

@@ -251,17 +251,29 @@ virStorageBackendQuotaLVMLuksReadPayload(const char *path,
 }
 
 
-static int
-virStorageBackendQuotaLVMLuksTag(virStoragePoolDef *def,
-                                 virStorageVolDef *vol,
-                                 int payload)
+/**
+ * virStorageBackendQuotaLVMLuksTag:
+ * @pool: pool object, not locked
+ * @vol: shallow copy of a new volume that has its header
+ *
+ * Tags the LV, and brings the volume itself to what the tag says: its strings
+ * are no longer those of @vol.
+ */
+int
+virStorageBackendQuotaLVMLuksTag(virStoragePoolObj *pool,
+                                 virStorageVolDef *vol)
 {
+    VIR_LOCK_GUARD lock = virObjectLockGuard(pool);
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
     virStorageBackendQuotaLVMLV *lv;
+    virStorageVolDef *shown;
     char uuid[VIR_UUID_STRING_BUFLEN];
+    int payload;
 
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+    if (virStorageBackendQuotaLVMLuksReadPayload(vol->target.path, &payload) < 0 ||
+        !(tenant = virStorageBackendQuotaLVMVolBegin(def)))
         return -1;
 
     if (!(lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
@@ -280,43 +292,54 @@ virStorageBackendQuotaLVMLuksTag(virStoragePoolDef *def,
         virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
         return -1;
 
-    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
-        virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)) &&
+        (shown = virStorageVolDefFindByName(pool, vol->name)))
+        virStorageBackendQuotaLVMVolUpdate(def, shown, lv);
     return 0;
 }
 
 
 /**
- * virStorageBackendQuotaLVMLuksFormat:
+ * virStorageBackendQuotaLVMLuksQemuImg:
  * @pool: pool object
- * @vol: new volume that is to be encrypted; its LV is there
+ * @vol: new volume
+ * @inputvol: what it is to hold; NULL: nothing but a header
  *
- * Writes the header, unless that comes with a copy, and tags the LV.  The group
- * must not be locked: making a key takes seconds.
+ * By libvirt's own steps with qemu-img, for which the size of a volume is what
+ * a guest sees.
+ */
+int
+virStorageBackendQuotaLVMLuksQemuImg(virStoragePoolObj *pool,
+                                     virStorageVolDef *vol,
+                                     virStorageVolDef *inputvol)
+{
+    unsigned long long header = virStorageBackendQuotaLVMLuksGetNewHeader(vol);
+    int ret;
+
+    vol->target.capacity -= header;
+    ret = virStorageBackendCreateVolUsingQemuImg(pool, vol, inputvol, 0);
+    vol->target.capacity += header;
+
+    return ret;
+}
+
+
+/**
+ * virStorageBackendQuotaLVMLuksFormat:
+ * @pool: pool object, not locked: making a key takes seconds
+ * @vol: shallow copy of a new volume that is to be encrypted
  */
 int
 virStorageBackendQuotaLVMLuksFormat(virStoragePoolObj *pool,
                                     virStorageVolDef *vol)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    int payload = vol->target.encryption->payload_offset;
     g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
-    int ret;
-
-    if (payload > 0)
-        return virStorageBackendQuotaLVMLuksTag(def, vol, payload);
 
     if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)) ||
-        virStorageBackendQuotaLVMWriterReserve(writer, LUKS_HEADER_SIZE) < 0)
+        virStorageBackendQuotaLVMWriterReserve(writer, LUKS_HEADER_SIZE) < 0 ||
+        virStorageBackendQuotaLVMLuksQemuImg(pool, vol, NULL) < 0)
         return -1;
 
-    vol->target.capacity -= LUKS_HEADER_SIZE;
-    ret = virStorageBackendCreateVolUsingQemuImg(pool, vol, NULL, 0);
-    vol->target.capacity += LUKS_HEADER_SIZE;
-
-    if (ret < 0 ||
-        virStorageBackendQuotaLVMLuksReadPayload(vol->target.path, &payload) < 0)
-        return -1;
-
-    return virStorageBackendQuotaLVMLuksTag(def, vol, payload);
+    return virStorageBackendQuotaLVMLuksTag(pool, vol);
 }
