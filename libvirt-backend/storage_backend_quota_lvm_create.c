@@ -65,8 +65,9 @@ virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
         return -1;
     }
 
-    /* The storage driver's own check, for backends without buildVol */
-    if (vol->target.capacity == 0) {
+    /* The storage driver's own check, for backends without buildVol; a snapshot
+     * has its origin's */
+    if (vol->target.capacity == 0 && !virStorageSourceHasBacking(&vol->target)) {
         virReportError(VIR_ERR_NO_SUPPORT, "%s",
                        _("volume capacity required for this storage pool"));
         return -1;

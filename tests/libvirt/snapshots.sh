@@ -91,6 +91,18 @@ wait_for 60 "the merge" merged
 cmp "$TEST_TMP/data" /dev/vg0/acme.data
 virsh -q pool-refresh acme >/dev/null
 
+# Nothing said of its size: its origin's, and room for all of that to change.
+for origin in root data; do
+    echo "<volume><name>same</name><backingStore><path>/dev/vg0/acme.$origin</path></backingStore></volume>" \
+        >"$TEST_TMP/same.xml"
+    virsh -q vol-create acme "$TEST_TMP/same.xml" >/dev/null
+    eq "$(vol_number acme same Capacity)" "$(vol_number acme $origin Capacity)" \
+        "capacity of a snapshot of $origin"
+    virsh -q vol-delete --pool acme same >/dev/null
+done
+expect_fail "volume capacity required|missing capacity" virsh vol-create acme /dev/stdin \
+    <<<"<volume><name>same</name></volume>"
+
 # What is none.
 virsh -q vol-clone --pool acme root copy >/dev/null
 expect_fail "'copy' of tenant acme is no snapshot" quota-lvm rollback acme copy
