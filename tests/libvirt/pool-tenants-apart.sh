@@ -79,4 +79,20 @@ lvcreate -qq -y -n acme-2.swap -L 4m --addtag quota-lvm:tenant=acme-2 vg0 >/dev/
 expect_fail "is gone: run pool-refresh" virsh vol-resize --pool acme-2 swap 128MiB
 virsh -q pool-refresh acme-2 >/dev/null
 eq "$(vol_number acme-2 swap Capacity)" $((4 * MIB)) "the LV that has the name now"
+
+# Renamed: under the old name it is gone, under the new one it is the same volume; and
+# by a name that is no volume's it is charged, but not shown.
+key=$(virsh -q vol-key --pool acme-2 swap)
+lvrename -qq vg0 acme-2.swap acme-2.moved
+expect_fail "is gone: run pool-refresh" virsh vol-resize --pool acme-2 swap 128MiB
+virsh -q pool-refresh acme-2 >/dev/null
+eq "$(vols acme-2)" "data moved root" "volumes after one was renamed"
+eq "$(virsh -q vol-key --pool acme-2 moved)" "$key" "key of a renamed volume"
+used=$(pool_number acme-2 Allocation)
+lvrename -qq vg0 acme-2.moved elsewhere
+virsh -q pool-refresh acme-2 >/dev/null
+eq "$(vols acme-2)" "data root" "volumes after one was renamed to no volume's name"
+eq "$(pool_number acme-2 Allocation)" "$used" "charged for it all the same"
+lvremove -qq -y vg0/elsewhere
+
 eq "$(virsh -q pool-list --name | sort | xargs)" "acme acme-2 globex" "active pools"
