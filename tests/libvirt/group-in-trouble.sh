@@ -62,6 +62,27 @@ virsh -q "pool-refresh globex; pool-destroy globex; pool-start globex" >/dev/nul
 is_active vg0/globex.far
 finds ""
 
+# ---- LVM's devices file lacks the second disk, then all of the group -------------
+echo 'devices { use_devicesfile = 1 devicesfile = "lab.devices" }' >$local_conf
+cleanup_fn rm -f /etc/lvm/devices/lab.devices
+lvm lvmdevices -qq -y --adddev "$(readlink -f "$(scratch_disk 1)")" >/dev/null
+systemctl restart libvirtd
+are_active acme globex
+finds device-missing
+eq "$(vols globex)" "far near root" "volumes while a device is not in the devices file"
+lvm lvmdevices -qq -y --adddev "$second" >/dev/null
+systemctl restart libvirtd
+finds ""
+virsh -q "pool-destroy acme; pool-destroy globex" >/dev/null
+lvm lvmdevices -qq -y --deldev "$second" >/dev/null
+lvm lvmdevices -qq -y --deldev "$(readlink -f "$(scratch_disk 1)")" >/dev/null
+systemctl restart libvirtd
+expect_fail "volume group 'vg0' does not exist" virsh -q pool-start acme
+rm $local_conf
+virsh -q "pool-start acme; pool-start globex" >/dev/null
+are_active acme globex
+finds ""
+
 # ---- LVM's own lock is held by somebody else --------------------------------------
 flock /run/lock/lvm/V_vg0 sleep 6 &
 holder=$!

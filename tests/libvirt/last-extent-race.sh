@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Growth by quota-lvmd, two virsh that make thick volumes, and quota-lvm that adopts
+# Growth by quota-lvmd, two libvirtd that make thick volumes, and quota-lvm that adopts
 # LVs race for a tenant's last extents, and together get one too many, or leave one,
 # while LVM's own commands, which know of no lock of ours, change the group.
 . "$(dirname "$0")/../lab.d/lib.sh"
@@ -17,13 +17,25 @@ for i in 1 2 3 4; do
     lvcreate -qq -y -Zn -Wn -L ${UNIT}m -n old$i vg0 >/dev/null 2>&1
 done
 
+# One libvirtd knows nothing of what the other one has in memory.
+mkdir -p "$TEST_TMP"/second/{run,etc,lib}
+unshare --mount sh -c '
+    mount --bind "$1/run" /run/libvirt && mount --bind "$1/etc" /etc/libvirt &&
+        mount --bind "$1/lib" /var/lib/libvirt && exec libvirtd --pid-file "$1/pid"' - "$TEST_TMP/second" \
+    >"$TEST_TMP/second/log" 2>&1 &
+cleanup_fn kill $!
+second="qemu+unix:///system?socket=$TEST_TMP/second/run/libvirt-sock"
+wait_for 60 "a second libvirtd" virsh -q -c "$second" uri
+virsh -q pool-dumpxml --inactive acme >"$TEST_TMP/acme.xml"
+virsh -q -c "$second" "pool-define $TEST_TMP/acme.xml; pool-start acme" >/dev/null
+
 shows() { quota-lvm show acme --json | jq -r ".$1"; }
 held() { quota-lvm show acme --json | jq '.thick_bytes + .grant_bytes'; }
 
-# by_virsh NAME: until the limit refuses one
+# by_virsh NAME [OPTION...]: until the limit refuses one
 by_virsh() {
     local n=0
-    while virsh -q vol-create-as acme "$1$n" ${UNIT}MiB >"$TEST_TMP/$1" 2>&1; do
+    while virsh -q "${@:2}" vol-create-as acme "$1$n" ${UNIT}MiB >"$TEST_TMP/$1" 2>&1; do
         n=$((n + 1))
     done
     grep -q "is limited to 256.00 MiB" "$TEST_TMP/$1" || return
@@ -60,7 +72,7 @@ by_lvm() {
 }
 
 (trap - ERR; by_virsh a) & a=$!
-(trap - ERR; by_virsh b) & b=$!
+(trap - ERR; by_virsh b -c "$second") & b=$!
 (trap - ERR; by_adopting) & c=$!
 (trap - ERR; by_growth) & d=$!
 (trap - ERR; by_lvm) & e=$!
@@ -81,7 +93,7 @@ touch "$TEST_TMP/done"
 wait $d || true
 wait $e || fail "LVM's own commands failed"
 eq "$(held)" $LIMIT "thick volumes and grant in the end"
-got="virsh $(cat "$TEST_TMP/a.got") and $(cat "$TEST_TMP/b.got"), adopt $(cat "$TEST_TMP/adopt.got")"
+got="two libvirtd $(cat "$TEST_TMP/a.got") and $(cat "$TEST_TMP/b.got"), adopt $(cat "$TEST_TMP/adopt.got")"
 eq "$(shows thick_bytes)" \
     $((($(cat "$TEST_TMP"/a.got) + $(cat "$TEST_TMP"/b.got) + $(cat "$TEST_TMP"/adopt.got)) * UNIT * MIB)) \
     "what those who succeeded have"
