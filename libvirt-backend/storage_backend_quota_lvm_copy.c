@@ -244,8 +244,10 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
         ignore_value(virStorageBackendQuotaLVMGetProgress(vol->target.path,
                                                           &vol->target.allocation));
 
+    /* Whatever a copy has where its header was: its user may have put it there */
     if (ret == 0 && vol->target.encryption)
-        ret = virStorageBackendQuotaLVMLuksTag(pool, vol);
+        ret = virStorageBackendQuotaLVMLuksTag(pool, vol, convert ? 0 :
+                                               MAX(inputvol->target.encryption->payload_offset, 0));
 
     if (ret == 0)
         virStorageBackendQuotaLVMZeroEnd(def, vol);

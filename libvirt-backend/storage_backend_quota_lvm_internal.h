@@ -498,7 +498,8 @@ virStorageBackendQuotaLVMLuksGetNewHeader(virStorageVolDef *vol);
 
 int
 virStorageBackendQuotaLVMLuksTag(virStoragePoolObj *pool,
-                                 virStorageVolDef *vol);
+                                 virStorageVolDef *vol,
+                                 int payload);
 
 int
 virStorageBackendQuotaLVMLuksQemuImg(virStoragePoolObj *pool,

@@ -255,13 +255,15 @@ virStorageBackendQuotaLVMLuksReadPayload(const char *path,
  * virStorageBackendQuotaLVMLuksTag:
  * @pool: pool object, not locked
  * @vol: shallow copy of a new volume that has its header
+ * @payload: where the payload begins, sectors; 0: the header is to tell
  *
  * Tags the LV, and brings the volume itself to what the tag says: its strings
  * are no longer those of @vol.
  */
 int
 virStorageBackendQuotaLVMLuksTag(virStoragePoolObj *pool,
-                                 virStorageVolDef *vol)
+                                 virStorageVolDef *vol,
+                                 int payload)
 {
     VIR_LOCK_GUARD lock = virObjectLockGuard(pool);
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
@@ -270,10 +272,12 @@ virStorageBackendQuotaLVMLuksTag(virStoragePoolObj *pool,
     virStorageBackendQuotaLVMLV *lv;
     virStorageVolDef *shown;
     char uuid[VIR_UUID_STRING_BUFLEN];
-    int payload;
 
-    if (virStorageBackendQuotaLVMLuksReadPayload(vol->target.path, &payload) < 0 ||
-        !(tenant = virStorageBackendQuotaLVMVolBegin(def)))
+    if (payload == 0 &&
+        virStorageBackendQuotaLVMLuksReadPayload(vol->target.path, &payload) < 0)
+        return -1;
+
+    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
         return -1;
 
     if (!(lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
@@ -341,5 +345,5 @@ virStorageBackendQuotaLVMLuksFormat(virStoragePoolObj *pool,
         virStorageBackendQuotaLVMLuksQemuImg(pool, vol, NULL) < 0)
         return -1;
 
-    return virStorageBackendQuotaLVMLuksTag(pool, vol);
+    return virStorageBackendQuotaLVMLuksTag(pool, vol, 0);
 }

@@ -68,6 +68,15 @@ copy one-thick two two thin         # another secret
 holds_data two two
 copy two plain-again plain thin
 holds_data plain-again plain
+
+# What somebody has uploaded over the header is copied like anything else.
+copy one-thick spoilt one thick
+virsh -q vol-upload --pool acme spoilt "$TEST_TMP/data" >/dev/null
+copy spoilt spoilt-again one thick
+cmp -n $((12 << 20)) "$TEST_TMP/data" /dev/vg0/acme.spoilt-again
+eq "$(vol_number acme spoilt-again Capacity)" "$(vol_number acme spoilt Capacity)" \
+    "capacity of a copy without a header"
+virsh -q "vol-delete --pool acme spoilt; vol-delete --pool acme spoilt-again" >/dev/null
 quota-lvm check acme >/dev/null
 
 # A secret without a value: found when the header is to be written.
