@@ -233,6 +233,26 @@ qemuQuotaDetectAllocation(virStorageSource *src)
 }
 
 
+/* No guest is to read what another tenant left on the extents of a volume that is
+ * still being made, or grown. */
+static int
+qemuQuotaCheckZeroed(const virStorageSource *src)
+{
+    g_autofree char *note = g_strdup_printf("%s/%s/%s.%s",
+                                            VIR_STORAGE_SOURCE_QUOTA_NOTES_DIR,
+                                            src->quota->group, src->quota->tenant,
+                                            src->quota->volume);
+
+    if (!virFileExists(note))
+        return 0;
+
+    virReportError(VIR_ERR_OPERATION_INVALID,
+                   _("volume '%1$s' of tenant '%2$s' is still being overwritten with zeroes: wait until it is made or resized, or refresh its pool if that was interrupted"),
+                   src->quota->volume, src->quota->tenant);
+    return -1;
+}
+
+
 static char *
 qemuQuotaGetLedgerPath(const virStorageSource *src)
 {
@@ -263,6 +283,9 @@ qemuQuotaPrepareHostStorageSource(virStorageSource *src,
 
     if (!src->quota)
         return 0;
+
+    if (qemuQuotaCheckZeroed(src) < 0)
+        return -1;
 
     path = qemuQuotaGetLedgerPath(src);
 

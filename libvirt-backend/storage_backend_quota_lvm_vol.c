@@ -262,6 +262,7 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     unsigned long long was;
     virErrorPtr err = NULL;
     int ret = 0;
+    int rc;
 
     virCheckFlags(VIR_STORAGE_VOL_RESIZE_ALLOCATE |
                   VIR_STORAGE_VOL_RESIZE_SHRINK, -1);
@@ -339,9 +340,20 @@ virStorageBackendQuotaLVMResizeVol(virStoragePoolObj *pool,
     else if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)))
         virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
 
-    /* Guests see the new size after this call, which keeps the pool locked */
+    /* Guests see the new size after this call.  Zeroing takes its time, and
+     * others get at the pool meanwhile, as they do while a volume is wiped. */
     g_clear_pointer(&tenant, virStorageBackendQuotaLVMTenantFree);
-    if (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0)
+    virStoragePoolObjIncrAsyncjobs(pool);
+    vol->building = true;
+    virObjectUnlock(pool);
+
+    rc = virStorageBackendQuotaLVMZeroVol(def, vol, 0);
+
+    virObjectLock(pool);
+    vol->building = false;
+    virStoragePoolObjDecrAsyncjobs(pool);
+
+    if (rc < 0)
         ret = -1;
     else
         virStorageBackendQuotaLVMZeroEnd(def, vol);

@@ -21,8 +21,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "configmake.h"
 #include "storage_backend_quota_lvm_internal.h"
+#include "storage_source_quota.h"
 #include "viralloc.h"
 #include "virerror.h"
 #include "virfile.h"
@@ -34,7 +34,7 @@
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_zero");
 
 /* NOTES_DIR/GROUP/LV: "FROM UUID"; no UUID while the LV is being made */
-#define NOTES_DIR LOCALSTATEDIR "/lib/libvirt/quota-lvm"
+#define NOTES_DIR VIR_STORAGE_SOURCE_QUOTA_NOTES_DIR
 #define NOTE_MAX_BYTES 256
 
 /* What is zeroed in one call, so that a killed libvirtd ends soon */

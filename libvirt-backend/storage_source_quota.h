@@ -10,8 +10,14 @@
 
 #pragma once
 
+#include "configmake.h"
 #include "internal.h"
 #include "virenum.h"
+
+/* NOTES_DIR/GROUP/TENANT.VOLUME is there while the volume, or what it grew by,
+ * holds what was on its extents before: the storage backend makes these notes,
+ * and nobody starts a guest on such a volume */
+#define VIR_STORAGE_SOURCE_QUOTA_NOTES_DIR LOCALSTATEDIR "/lib/libvirt/quota-lvm"
 
 typedef struct _virStorageSourceQuota virStorageSourceQuota;
 struct _virStorageSourceQuota {

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Hazard: while a volume is copied or what it grew by is zeroed, nobody can get at the
+# pool, or tell how far the copy is; or somebody gets at what is worked on.
+. "$(dirname "$0")/../lab.d/lib.sh"
+. "$(dirname "$0")/pools.sh"
+requires_machine
+requires_command virsh lvs quota-lvm
+
+SIZE=$((1536 * MIB))
+fresh_vg vg0
+pool_up acme vg0 "$(limit 4 GiB 64 MiB)"
+vol_create acme image $((SIZE / MIB)) thick
+dd if=/dev/urandom of=/dev/vg0/acme.image bs=1M count=4 oflag=direct status=none
+
+virsh -q vol-clone --pool acme image copy >/dev/null &
+clone=$!
+wait_for 60 "the copy to begin" virsh -q vol-info --pool acme copy
+expect_fail "in use" virsh vol-delete --pool acme image
+expect_fail "still being" virsh vol-delete --pool acme copy
+# one virsh for all looks: each says how much is there
+looks=
+for ((i = 0; i < 200; i++)); do
+    looks+="vol-info --bytes --pool acme copy;"
+done
+virsh -q "$looks" | sed -n 's/^Allocation: *\([0-9]*\).*/\1/p' >"$TEST_TMP/seen"
+wait $clone
+
+# those in between; the whole size stands before the first and after the last
+uniq "$TEST_TMP/seen" | grep -vx $SIZE >"$TEST_TMP/between" || true
+at_least "$(wc -l <"$TEST_TMP/between")" 3 "different looks at a copy under way"
+sort -nc "$TEST_TMP/between" || fail "a copy goes back: $(paste -sd' ' "$TEST_TMP/between")"
+eq "$(vol_number acme copy Allocation)" $SIZE "allocation when all is copied"
+cmp /dev/vg0/acme.image /dev/vg0/acme.copy
+
+# Zeroing takes as long as the device does: here, until it is resumed.
+tool=$(command -v lvextend)
+mv "$tool" "$tool.real"
+cleanup_fn mv "$tool.real" "$tool"
+cat >"$tool" <<SH
+#!/bin/sh
+lvm lvextend "\$@" && dmsetup suspend vg0-acme.small && touch $TEST_TMP/grown
+SH
+chmod +x "$tool"
+vol_create acme small 16 thick
+cleanup_fn dmsetup resume vg0-acme.small
+virsh -q vol-resize --pool acme small 32MiB >/dev/null &
+resize=$!
+wait_for 60 "the volume to grow" test -e "$TEST_TMP/grown"
+matches "$(timeout 20 virsh -q vol-list acme)" "small" "volumes while one is zeroed"
+eq "$(timeout 20 virsh -q vol-info --bytes --pool acme small | sed -n 's/^Capacity: *\([0-9]*\).*/\1/p')" \
+    $((32 * MIB)) "capacity while it is zeroed"
+for verb in "vol-delete --pool acme" "vol-wipe --pool acme" "vol-clone --pool acme --newname other" \
+    "vol-download --pool acme --file $TEST_TMP/old --vol" "vol-resize --pool acme --capacity 48MiB --vol"; do
+    # shellcheck disable=SC2086  # words
+    expect_fail "still being allocated" timeout 20 virsh $verb small
+done
+cat >"$TEST_TMP/guest.xml" <<XML
+<domain type='qemu'>
+  <name>early</name>
+  <memory unit='MiB'>64</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <disk type='volume' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/>
+      <source pool='acme' volume='small'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+  </devices>
+</domain>
+XML
+cleanup_fn virsh -q destroy early
+expect_fail "'small' of tenant 'acme' is still being overwritten with zeroes" \
+    timeout 60 virsh create --paused "$TEST_TMP/guest.xml"
+expect_fail "asynchronous jobs" timeout 20 virsh pool-destroy acme
+kill -0 $resize || fail "the resize did not wait"
+dmsetup resume vg0-acme.small
+wait $resize
+cmp -n $((32 * MIB)) /dev/vg0/acme.small /dev/zero
+virsh -q create --paused "$TEST_TMP/guest.xml" >/dev/null
+virsh -q destroy early >/dev/null
+virsh -q vol-delete --pool acme small >/dev/null
+quota-lvm check acme
