@@ -516,8 +516,8 @@ lvm_thin_pool_extend(int lock_fd, const char *group, const char *tenant,
     g_autofree char *lv = g_strdup_printf("%s/%s." QUOTA_THIN_POOL_VOLUME,
                                           group, tenant);
     g_autofree char *size = g_strdup_printf("+%" G_GUINT64_FORMAT, extents);
-    const char *argv[] = { "lvextend", "--quiet", "--yes", "-l", size, lv,
-                           NULL };
+    const char *argv[] = { "lvextend", LVM_NO_MONITORING, "--quiet", "--yes",
+                           "-l", size, lv, NULL };
 
     return lvm_change(argv, lock_fd, error);
 }

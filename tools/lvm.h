@@ -38,6 +38,10 @@ GPtrArray *lvm_tenants_read(const char *group, const char *tenant,
 LvmTenant *lvm_tenant_read(const char *group, const char *tenant,
                            GError **error);
 
+/* Options of a command of LVM that would have dmeventd monitor a thin pool, and so
+ * grow it by its own rule as well. */
+#define LVM_NO_MONITORING "--config", "activation { monitoring=0 }"
+
 /* lvm_change: run a command of LVM; it keeps the group's lock if we are killed. */
 bool lvm_change(const char *const *argv, int lock_fd, GError **error);
 

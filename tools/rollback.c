@@ -88,7 +88,7 @@ rollback_merge(int lock_fd, const LvmGroup *group, const LvmLv *snapshot,
     /* What a thick snapshot has kept is copied back; the volume can be used
      * meanwhile, and nobody waits for the lock. */
     const char *argv[] = {
-        "lvconvert", "--quiet", "--yes", "--merge", lv,
+        "lvconvert", LVM_NO_MONITORING, "--quiet", "--yes", "--merge", lv,
         *snapshot->pool ? NULL : "--background", NULL,
     };
 

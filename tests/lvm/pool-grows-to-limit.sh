@@ -34,6 +34,9 @@ awk '{ sum += $1; if (sum < 168 && $1 % 32) exit 1 }
     END { if (sum != 168 || $1 % 32 != 8) exit 1 }' <<<"$grown" ||
     fail "the pool grew by (MiB): $grown"
 
+# and nobody else grows it, by a rule of his own
+eq "$(lvs --noheadings -o seg_monitor labvg/acme._thin | xargs)" "not monitored" "dmeventd"
+
 # overwriting goes on, and every number agrees
 said=$(dd if=/dev/zero of="$(volume labvg acme)" bs=1M count=4 seek=10 oflag=direct 2>&1) ||
     fail "overwrite: $said"

@@ -22,8 +22,8 @@ make_tenant() {
     lvcreate -qq -y --type thin-pool --zero y -c 64k -L "${first}b" -n "$2._thin" \
         --addtag "quota-lvm:tenant=$2" --addtag "quota-lvm:limit=$3" \
         --addtag "quota-lvm:step=$4" "$1" &>/dev/null
-    lvchange -qq -y --errorwhenfull y "$pool" >/dev/null
-    lvcreate -qq -y -V 4g --thinpool "$2._thin" -n "$2.root" \
+    lvchange -qq -y --errorwhenfull y --monitor n "$pool" >/dev/null
+    lvcreate -qq -y --monitor n -V 4g --thinpool "$2._thin" -n "$2.root" \
         --addtag "quota-lvm:tenant=$2" "$1" >/dev/null 2>&1
 }
 
