@@ -131,6 +131,7 @@ virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
     g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
     virStorageBackendQuotaLVMLV *thinPool;
     g_autofree char *why = NULL;
+    g_autofree char *ignored = NULL;
     unsigned long long used;
 
     if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
@@ -146,6 +147,9 @@ virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
     if (!virStorageBackendQuotaLVMSetActive(tenant, true, &why) &&
         virStorageBackendQuotaLVMGetPoolUsed(tenant->group, thinPool->name,
                                              thinPool->chunkSize, &used, NULL) < 0) {
+        /* Another host has the pool, and would miss what was activated here */
+        if (tenant->report.isShared)
+            virStorageBackendQuotaLVMSetActive(tenant, false, &ignored);
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("cannot activate thin pool '%1$s' of volume group '%2$s': %3$s"),
                        thinPool->name, tenant->group, why);

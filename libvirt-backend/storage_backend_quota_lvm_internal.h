@@ -185,6 +185,7 @@ struct _virStorageBackendQuotaLVMReport {
     struct quota_state state;               /* all of lvs, charged */
     struct quota_group others;              /* promised to other tenants */
     char *definition;                       /* digest last applied, may be NULL */
+    bool isShared;                          /* with other hosts, by lvmlockd */
     GHashTable *volumes;                    /* of lvs, by the volume's name */
 };
 

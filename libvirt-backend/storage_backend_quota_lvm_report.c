@@ -159,6 +159,7 @@ virStorageBackendQuotaLVMFillReport(const virStorageBackendQuotaLVMGroup *group,
     size_t i;
 
     report->extentSize = group->now->extent_bytes;
+    report->isShared = group->now->is_shared;
     report->volumes = g_hash_table_new(g_str_hash, g_str_equal);
 
     if (own) {

@@ -517,6 +517,19 @@ virStorageBackendQuotaLVMTenantCharge(virStorageBackendQuotaLVMTenant *tenant,
     char grant[QUOTA_SIZE_MAX_BYTES];
     char room[QUOTA_SIZE_MAX_BYTES];
     char kept[QUOTA_SIZE_MAX_BYTES];
+    unsigned long long used;
+
+    /* Which would decide by the same limit at the same time, with another ledger */
+    if (tenant->report.isShared &&
+        virStorageBackendQuotaLVMGetPoolUsed(tenant->group,
+                                             tenant->report.thinPool->name,
+                                             tenant->report.thinPool->chunkSize,
+                                             &used, NULL) < 0) {
+        virReportError(VIR_ERR_OPERATION_INVALID,
+                       _("thin pool '%1$s' of the shared volume group '%2$s' is not active on this host, and another one may have it: no space for volume '%3$s' before the pool was stopped and started here"),
+                       tenant->report.thinPool->name, tenant->group, volume);
+        return -1;
+    }
 
     if (bytes > quota_state_can_grow(state, &reason)) {
         quota_size_format(bytes, asked);

@@ -14,6 +14,7 @@
 #include "adopt.h"
 #include "device.h"
 #include "lvm.h"
+#include "survey.h"
 
 static bool G_GNUC_PRINTF(2, 3)
 adopt_refuse(GError **error, const char *format, ...)
@@ -88,6 +89,20 @@ adopt_check_kind(const LvmGroup *group, const LvmLv *lv, const LvmTenant *lvm,
     return true;
 }
 
+/* adopt_check_here: no other host decides by the same limit meanwhile. */
+static bool
+adopt_check_here(const LvmGroup *group, const LvmTenant *lvm, GError **error)
+{
+    uint64_t thin_bytes;
+
+    if (group->is_shared && survey_thin_bytes(lvm, &thin_bytes) == -ENODEV)
+        return adopt_refuse(error, "group %s is shared, and tenant %s's thin "
+                            "pool is not active on this host: adopt where it "
+                            "is, or start its storage pool here first",
+                            group->name, lvm->tenant);
+    return true;
+}
+
 /* adopt_check_limits: the LV's extents are there already, so the group's free
  * ones do not matter. */
 static bool
@@ -136,7 +151,8 @@ adopt_locked(int lock_fd, const LvmGroup *group, const char *name,
         return adopt_refuse(error, "there is no tenant %s in group %s: build "
                             "its storage pool with virsh pool-build first",
                             tenant, group->name);
-    if (!adopt_check_kind(group, lv, lvm, error))
+    if (!adopt_check_kind(group, lv, lvm, error) ||
+        !adopt_check_here(group, lvm, error))
         return false;
 
     if (!volume)

@@ -302,13 +302,20 @@ check_usage(struct check_result *result, const LvmTenant *lvm,
 }
 
 static void
-check_ledger(struct check_result *result, const LvmTenant *lvm)
+check_ledger(struct check_result *result, const LvmGroup *group,
+             const LvmTenant *lvm)
 {
     struct quota_ledger *ledger = NULL;
     struct quota_state state;
     guint before = result->findings->len;
-    int ret = survey_ledger_open(lvm, &ledger);
+    uint64_t thin_bytes;
+    int ret;
 
+    /* the ledger that counts is that of the host that has the pool */
+    if (group->is_shared && survey_thin_bytes(lvm, &thin_bytes) == -ENODEV)
+        return;
+
+    ret = survey_ledger_open(lvm, &ledger);
     if (ret < 0) {
         /* nothing runs that would need one: no difference */
         if (ret != -ENOENT || instance_is_running())
@@ -383,7 +390,7 @@ check_tenant(struct check_result *result, const LvmGroup *group,
             check_thin_pool(result, lv);
     }
     check_untagged(result, group);
-    check_ledger(result, lvm);
+    check_ledger(result, group, lvm);
 }
 
 /* check_leftovers: LVs that are never there for long, unless the command that

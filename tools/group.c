@@ -220,6 +220,7 @@ lvm_group_new(const struct quota_metadata_group *metadata)
     group->promised.size_bytes = metadata->size_bytes;
     group->promised.free_bytes = metadata->free_bytes;
     group->missing_devices = metadata->missing + metadata->unread;
+    group->is_shared = metadata->is_shared;
     group->lvs = g_ptr_array_new_with_free_func((GDestroyNotify)lvm_lv_free);
     group->tenants =
         g_ptr_array_new_with_free_func((GDestroyNotify)lvm_tenant_free);

@@ -46,6 +46,7 @@ typedef struct {
     uint64_t extent_bytes;
     struct quota_group promised;    /* with all tenants added */
     uint64_t missing_devices;
+    bool is_shared;             /* with other hosts, by lvmlockd */
     GPtrArray *lvs;             /* LvmLv, hidden ones too, by name */
     GPtrArray *tenants;         /* LvmTenant, by name */
 } LvmGroup;

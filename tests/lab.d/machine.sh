@@ -4,7 +4,9 @@
 # A machine is a process of this lab and ends with it.  Its root disk forgets
 # everything; its two scratch disks (/dev/vdc and /dev/vdd in the machine) are
 # sparse files of 8 GiB that live as long as the machine's name does, so that
-# machine_start after machine_power_cut finds what had been written.
+# machine_start after machine_power_cut finds what had been written.  With
+# MACHINE_SHARED=NAME it has a third one, /dev/vde, which is that of all machines
+# with the same NAME, and lives as long as the machine NAME.
 
 SCRATCH_BYTES=$((8 << 30))
 
@@ -37,7 +39,7 @@ probe_accel() {
 
 # machine_start NAME: start it and return at once; machine_exec waits for it.
 machine_start() {
-    local name=$1 dir=$LAB_CACHE/machines/$1 accel cpu memory disk
+    local name=$1 dir=$LAB_CACHE/machines/$1 accel cpu memory disk shared=()
     accel=$(cat "$LAB_CACHE/image/accel")
     case $accel in
     kvm) accel=kvm cpu=host ;;
@@ -51,6 +53,13 @@ machine_start() {
     for disk in 1 2; do
         [ -e "$dir/scratch$disk.img" ] || truncate -s "$SCRATCH_BYTES" "$dir/scratch$disk.img"
     done
+    if [ -n "${MACHINE_SHARED:-}" ]; then
+        disk=$LAB_CACHE/machines/$MACHINE_SHARED/shared.img
+        [ -e "$disk" ] || truncate -s "$SCRATCH_BYTES" "$disk"
+        # One page cache of one host: what a machine writes, the other one reads.
+        shared=(-drive "if=none,id=shared,file=/machines/$MACHINE_SHARED/shared.img,format=raw,file.locking=off,cache=unsafe,discard=unmap,detect-zeroes=off"
+            -device virtio-blk-pci,drive=shared,serial=shared,share-rw=on)
+    fi
     rm -f "$dir/runner.sock"
     "$LAB_D/in-root" setpriv --pdeathsig KILL env TMPDIR="/machines/$name" \
         qemu-system-x86_64 -name "lab-$name" \
@@ -68,6 +77,7 @@ machine_start() {
         -device virtio-blk-pci,drive=scratch1,serial=scratch1 \
         -drive if=none,id=scratch2,file="/machines/$name/scratch2.img",format=raw,cache=unsafe,discard=unmap,detect-zeroes=off \
         -device virtio-blk-pci,drive=scratch2,serial=scratch2 \
+        "${shared[@]}" \
         -device virtio-rng-pci -device virtio-serial-pci \
         -chardev socket,id=runner,path="/machines/$name/runner.sock",server=on,wait=off \
         -device virtserialport,chardev=runner,name=lab.runner \
