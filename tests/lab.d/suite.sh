@@ -5,9 +5,9 @@
 # last line; anything else, and running out of time, is a failure.  What a test that
 # passed has printed is shown from a line "-- so --" on.
 #
-# Two workers: one has a machine and takes what runs there, the other what runs in
-# the directory that builds.  (Two machines on two processors without KVM are
-# slower than one.)  What measures time runs after them, alone.
+# Two workers: one begins with what runs in a machine, the other with what runs in
+# the directory that builds; who has no more of that helps the other one.  What
+# measures time runs after them, alone.
 
 SUITE_DIR=              # queues and results; shared by the workers
 SUITE_WORKERS=()
@@ -164,28 +164,47 @@ run_listed() {
     fi
 }
 
-# run_queue QUEUE: machine, chroot or alone.
-run_queue() {
-    local where limit path hazard
-    while read -r where limit path hazard <&7; do
-        run_listed "$where" "$limit" "$path" "$hazard"
-    done 7<"$SUITE_DIR/$1"
+# next_test QUEUE: takes a line off it.
+next_test() {
+    local line
+    {
+        flock 9
+        IFS= read -r line <"$SUITE_DIR/$1" || return 1
+        sed -i 1d "$SUITE_DIR/$1"
+    } 9>"$SUITE_DIR/queues.lock"
+    printf '%s\n' "$line"
 }
 
-# suite_worker QUEUE: runs the tests of a queue.  The machine's worker then waits
-# for the other to end and runs what is to run alone.
+# suite_worker QUEUE...: runs what is in machine, chroot or alone, one after another.
 suite_worker() {
-    local queue=$1
-    # shellcheck disable=SC2064  # now
-    trap "machines_remove; rm -f '$SUITE_DIR/$queue'" EXIT
+    local queue line where limit path hazard
+    trap machines_remove EXIT
     trap '[ -z "$SUITE_TEST" ] || kill "$SUITE_TEST"; exit 143' TERM
-    run_queue "$queue"
-    if [ "$queue" = machine ]; then
-        while [ -e "$SUITE_DIR/chroot" ]; do
-            sleep 0.2
+    for queue in "$@"; do
+        while line=$(next_test "$queue"); do
+            read -r where limit path hazard <<<"$line"
+            run_listed "$where" "$limit" "$path" "$hazard"
         done
-        run_queue alone
-    fi
+    done
+}
+
+# suite_start QUEUE...: a worker with a process group of its own.
+suite_start() {
+    set -m
+    (
+        set +m
+        suite_worker "$@"
+    ) &
+    SUITE_WORKERS+=($!)
+    set +m
+}
+
+suite_wait() {
+    local pid
+    for pid in "${SUITE_WORKERS[@]}"; do
+        wait "$pid" || report "worker" FAIL 0 "a worker of the suite ended with status $?"
+    done
+    SUITE_WORKERS=()
 }
 
 suite_stop() {
@@ -202,7 +221,7 @@ suite_stop() {
 
 # run_suite PATTERN
 run_suite() {
-    local pattern=$1 queue pid
+    local pattern=$1
     mkdir -p "$LAB_CACHE/log/tests"
     rm -f "$LAB_CACHE"/log/tests/*.log
     SUITE_DIR=$(mktemp -d)
@@ -218,19 +237,11 @@ run_suite() {
     echo
     quick_suite "$pattern"
 
-    for queue in machine chroot; do
-        set -m
-        (
-            set +m
-            suite_worker $queue
-        ) &
-        SUITE_WORKERS+=($!)
-        set +m
-    done
-    for pid in "${SUITE_WORKERS[@]}"; do
-        wait "$pid" || report "worker" FAIL 0 "a worker of the suite ended with status $?"
-    done
-    SUITE_WORKERS=()
+    suite_start machine chroot
+    suite_start chroot machine
+    suite_wait
+    suite_start alone
+    suite_wait
 
     echo
     if [ ! -s "$SUITE_DIR/results" ]; then
