@@ -546,7 +546,7 @@ row resize-shrink cow "$cow_size"
 store='is a thick snapshot, whose store would be full'
 pattern='a pattern would take all the space'
 row wipe-random cow "$store" '@(thin|snapshot|clone|base|luks)' "$pattern"
-row wipe-passes !(linear) '(as wipe-random: nnsa dod bsi gutmann schneier pfitzner7 pfitzner33 differ in passes)'
+row wipe-passes '!(linear)' '(as wipe-random: nnsa dod bsi gutmann schneier pfitzner7 pfitzner33 differ in passes)'
 row wipe-trim cow "$store" '!(thin|snapshot|clone|base|luks)' "'trim' algorithm not supported"
 row wipe cow "$store" base 'is a clone of a base image, and zeroes would take its whole size'
 
