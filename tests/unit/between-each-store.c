@@ -405,6 +405,26 @@ static void test_audit_overtaken(void)
     tear_down();
 }
 
+/* A slot is given to another volume while its name is read: it is neither's, this
+ * time. */
+static void test_slot_given_away(void)
+{
+    int found;
+
+    set_up(NO_ROOM, false);
+    g_assert_cmpint(quota_volume_find(own[0], "disk"), ==, 0);
+    /* Looked at before the name is, when it begins and when it is read. */
+    stores_spoil = (uint64_t *)&own[0]->file->volumes[0].use;
+    stores_spoil_each = 3;
+    stores_begin(own[0], 0);
+    found = quota_volume_find(own[0], "disk");
+    stores_spoil = NULL;
+    stores_end();
+    g_assert_cmpint(found, ==, -ENOENT);
+    g_assert_cmpuint(quota_load(&own[0]->file->volumes[0].use) % 2, ==, 0);
+    tear_down();
+}
+
 static void spoil_sample(void)
 {
     atomic_store(&ledger->file->sample.settled_at_sample, UINT64_MAX);
@@ -452,6 +472,7 @@ int main(int argc, char **argv)
     g_test_add_func("/between/rate-raised", test_rate_raised);
     g_test_add_func("/between/never-still", test_never_still);
     g_test_add_func("/between/audit-overtaken", test_audit_overtaken);
+    g_test_add_func("/between/slot-given-away", test_slot_given_away);
     g_test_add_func("/between/spoilt-meanwhile", test_spoilt_meanwhile);
     g_test_add_func("/between/cell-spoilt", test_cell_spoilt);
     return scratch_run();
