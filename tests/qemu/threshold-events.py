@@ -48,7 +48,9 @@ def test_each_once_in_the_order_of_usage():
     can_write(nbd, 'write 0 4M')
     eq(told(daemon), [], 'below')
     can_write(nbd, 'write 4M 1M')
-    event, = daemon.take_events('BLOCK_QUOTA_THRESHOLD')
+    events = daemon.take_events('BLOCK_QUOTA_THRESHOLD')
+    eq(len(events), 1, f'events, of {events}')
+    event = events[0]
     eq(event, {'node-name': 'quota', 'tenant': 'acme', 'volume': 'root',
                'percent': 50, 'reached': True, 'threshold-bytes': 5 * MIB,
                'limit-bytes': 10 * MIB, 'used-bytes': event['used-bytes']},
