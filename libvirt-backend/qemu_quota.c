@@ -233,15 +233,24 @@ qemuQuotaDetectAllocation(virStorageSource *src)
 }
 
 
-/* No guest is to read what another tenant left on the extents of a volume that is
- * still being made, or grown. */
-static int
+/**
+ * qemuQuotaCheckZeroed:
+ * @src: storage source that a guest is to get, or to see the new size of
+ *
+ * No guest is to read what another tenant left on the extents of a volume that
+ * is still being made, or grown.
+ */
+int
 qemuQuotaCheckZeroed(const virStorageSource *src)
 {
-    g_autofree char *note = g_strdup_printf("%s/%s/%s.%s",
-                                            VIR_STORAGE_SOURCE_QUOTA_NOTES_DIR,
-                                            src->quota->group, src->quota->tenant,
-                                            src->quota->volume);
+    g_autofree char *note = NULL;
+
+    if (!src->quota)
+        return 0;
+
+    note = g_strdup_printf("%s/%s/%s.%s", VIR_STORAGE_SOURCE_QUOTA_NOTES_DIR,
+                           src->quota->group, src->quota->tenant,
+                           src->quota->volume);
 
     if (!virFileExists(note))
         return 0;

@@ -40,6 +40,9 @@ int
 qemuQuotaValidateDisk(const virDomainDiskDef *disk);
 
 int
+qemuQuotaCheckZeroed(const virStorageSource *src);
+
+int
 qemuQuotaPrepareHostStorageSource(virStorageSource *src,
                                   qemuDomainObjPrivate *priv);
 

@@ -33,6 +33,24 @@ sort -nc "$TEST_TMP/between" || fail "a copy goes back: $(paste -sd' ' "$TEST_TM
 eq "$(vol_number acme copy Allocation)" $SIZE "allocation when all is copied"
 cmp /dev/vg0/acme.image /dev/vg0/acme.copy
 
+guest() { # NAME: paused, with the volume as its disk
+    cat >"$TEST_TMP/guest.xml" <<XML
+<domain type='qemu'>
+  <name>$1</name>
+  <memory unit='MiB'>64</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <disk type='volume' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/>
+      <source pool='acme' volume='small'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+  </devices>
+</domain>
+XML
+    virsh -q create --paused "$TEST_TMP/guest.xml"
+}
+
 # Zeroing takes as long as the device does: here, until it is resumed.
 tool=$(command -v lvextend)
 mv "$tool" "$tool.real"
@@ -43,6 +61,8 @@ lvm lvextend "\$@" && dmsetup suspend vg0-acme.small && touch $TEST_TMP/grown
 SH
 chmod +x "$tool"
 vol_create acme small 16 thick
+guest running >/dev/null
+cleanup_fn virsh -q destroy running
 cleanup_fn dmsetup resume vg0-acme.small
 virsh -q vol-resize --pool acme small 32MiB >/dev/null &
 resize=$!
@@ -55,29 +75,18 @@ for verb in "vol-delete --pool acme" "vol-wipe --pool acme" "vol-clone --pool ac
     # shellcheck disable=SC2086  # words
     expect_fail "still being allocated" timeout 20 virsh $verb small
 done
-cat >"$TEST_TMP/guest.xml" <<XML
-<domain type='qemu'>
-  <name>early</name>
-  <memory unit='MiB'>64</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <disk type='volume' device='disk'>
-      <driver name='qemu' type='raw' cache='none'/>
-      <source pool='acme' volume='small'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-  </devices>
-</domain>
-XML
-cleanup_fn virsh -q destroy early
-expect_fail "'small' of tenant 'acme' is still being overwritten with zeroes" \
-    timeout 60 virsh create --paused "$TEST_TMP/guest.xml"
+zeroing="'small' of tenant 'acme' is still being overwritten with zeroes"
+expect_fail "$zeroing" guest early
+expect_fail "$zeroing" timeout 60 virsh blockresize running vda --capacity
 expect_fail "asynchronous jobs" timeout 20 virsh pool-destroy acme
 kill -0 $resize || fail "the resize did not wait"
 dmsetup resume vg0-acme.small
 wait $resize
 cmp -n $((32 * MIB)) /dev/vg0/acme.small /dev/zero
-virsh -q create --paused "$TEST_TMP/guest.xml" >/dev/null
+virsh -q blockresize running vda --capacity
+eq "$(virsh -q domblkinfo running vda | sed -n 's/^Capacity: *//p')" $((32 * MIB)) "size that the guest sees"
+virsh -q destroy running >/dev/null
+guest early >/dev/null
 virsh -q destroy early >/dev/null
 virsh -q vol-delete --pool acme small >/dev/null
 quota-lvm check acme
