@@ -14,6 +14,7 @@ dmsetup create small --table "0 $((400 * 2048)) linear $disk 2048"
 cleanup_fn dmsetup remove --force small
 wipefs -qa /dev/mapper/small
 vgcreate -qq -y vg0 /dev/mapper/small >/dev/null
+cleanup_fn rm -rf /run/quota-lvm/vg0
 cleanup_fn vgremove -qq -ff -y vg0
 
 # secrets_in DEVICE [FROM-MIB]: how often it has what acme wrote
