@@ -93,9 +93,7 @@ adopt_check_kind(const LvmGroup *group, const LvmLv *lv, const LvmTenant *lvm,
 static bool
 adopt_check_here(const LvmGroup *group, const LvmTenant *lvm, GError **error)
 {
-    uint64_t thin_bytes;
-
-    if (group->is_shared && survey_thin_bytes(lvm, &thin_bytes) == -ENODEV)
+    if (survey_is_elsewhere(group, lvm))
         return adopt_refuse(error, "group %s is shared, and tenant %s's thin "
                             "pool is not active on this host: adopt where it "
                             "is, or start its storage pool here first",

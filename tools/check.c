@@ -308,11 +308,10 @@ check_ledger(struct check_result *result, const LvmGroup *group,
     struct quota_ledger *ledger = NULL;
     struct quota_state state;
     guint before = result->findings->len;
-    uint64_t thin_bytes;
     int ret;
 
     /* the ledger that counts is that of the host that has the pool */
-    if (group->is_shared && survey_thin_bytes(lvm, &thin_bytes) == -ENODEV)
+    if (survey_is_elsewhere(group, lvm))
         return;
 
     ret = survey_ledger_open(lvm, &ledger);

@@ -24,6 +24,14 @@ survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes)
     return ret;
 }
 
+bool
+survey_is_elsewhere(const LvmGroup *group, const LvmTenant *lvm)
+{
+    uint64_t bytes;
+
+    return group->is_shared && survey_thin_bytes(lvm, &bytes) == -ENODEV;
+}
+
 int
 survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger)
 {

@@ -23,4 +23,8 @@ int survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger);
  * -ENODEV: it is not active. */
 int survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes);
 
+/* survey_is_elsewhere: whether another host may have the tenant: its group is
+ * shared by lvmlockd, and its thin pool is not active here. */
+bool survey_is_elsewhere(const LvmGroup *group, const LvmTenant *lvm);
+
 #endif
