@@ -434,11 +434,12 @@ check_wipe-random() {
     ! cmp -s -n $((6 << 20)) "$TEST_TMP/holes" "$(device "$1")" || fail "$1 is not wiped"
 }
 # Up to 35 passes each: for all kinds but one a matter of minutes, and of no news.
+passes=(nnsa dod bsi gutmann schneier pfitzner7 pfitzner33)
 do_wipe-passes() {
     local algorithm
     [ "$1" = linear ] || return 0
     echo "$(layout linear) vol-create-as acme passes 4MiB;"
-    for algorithm in nnsa dod bsi gutmann schneier pfitzner7 pfitzner33; do
+    for algorithm in "${passes[@]}"; do
         echo "vol-upload --pool acme passes $TEST_TMP/data;"
         echo "vol-wipe --pool acme passes --algorithm $algorithm;"
         echo "vol-download --pool acme passes $TEST_TMP/passes-$algorithm;"
@@ -448,7 +449,7 @@ do_wipe-passes() {
 check_wipe-passes() {
     local algorithm
     [ "$1" = linear ] || return 0
-    for algorithm in nnsa dod bsi gutmann schneier pfitzner7 pfitzner33; do
+    for algorithm in "${passes[@]}"; do
         ! cmp -s -n $((1 << 20)) "$TEST_TMP/data" "$TEST_TMP/passes-$algorithm" ||
             fail "$algorithm has not wiped"
     done
@@ -546,7 +547,7 @@ row resize-shrink cow "$cow_size"
 store='is a thick snapshot, whose store would be full'
 pattern='a pattern would take all the space'
 row wipe-random cow "$store" '@(thin|snapshot|clone|base|luks)' "$pattern"
-row wipe-passes '!(linear)' '(as wipe-random: nnsa dod bsi gutmann schneier pfitzner7 pfitzner33 differ in passes)'
+row wipe-passes '!(linear)' "(as wipe-random: ${passes[*]} differ in passes)"
 row wipe-trim cow "$store" '!(thin|snapshot|clone|base|luks)' "'trim' algorithm not supported"
 row wipe cow "$store" base 'is a clone of a base image, and zeroes would take its whole size'
 
