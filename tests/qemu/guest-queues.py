@@ -106,8 +106,10 @@ class Disk:
     def unplug(self, while_it_goes=lambda: None):
         self.guest.qmp('device_del', id='disk')
         while_it_goes()
-        wait_for('the disk to go',
-                 lambda: self.guest.take_events('DEVICE_DELETED'), 30)
+        # Its parts, which have no name, are told of one by one, before it.
+        wait_for('the disk to go', lambda: 'disk' in [
+            event.get('device')
+            for event in self.guest.take_events('DEVICE_DELETED')], 30)
 
 
 class VirtioBlk(Disk):
