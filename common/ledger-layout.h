@@ -84,7 +84,8 @@ struct quota_policy {
     struct quota_rates rates;
 };
 
-/* Written by the sampler alone (sample.c), in the order of the fields. */
+/* Written by the sampler alone (sample.c), in the order of the fields, but for
+ * the last one. */
 struct quota_sampled {
     quota_u64 sampled_bytes;
     quota_u64 settled_at_sample;
@@ -92,7 +93,8 @@ struct quota_sampled {
     quota_u32 reason;           /* enum quota_reason; the tenant's only */
     quota_u32 answered;         /* the doorbell that this sample answers; futex;
                                    the tenant's only */
-    quota_u64 pad[4];
+    quota_u64 reserved_at_sample;   /* stored first; the tenant's only */
+    quota_u64 pad[3];
 };
 
 /*

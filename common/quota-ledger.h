@@ -243,6 +243,8 @@ struct quota_usage {
     uint64_t sampled_bytes;     /* thin pool's used bytes at the last sample */
     uint64_t unsampled_bytes;   /* reserved since, in flight or settled */
     uint64_t used_bytes;        /* thick + sampled + unsampled */
+    uint64_t least_bytes;       /* used, less what may stand in sampled and in
+                                   unsampled, until the next sample */
     uint64_t available_bytes;   /* limit - used, 0 when over limit */
     uint64_t sample_ns;         /* CLOCK_MONOTONIC of the last sample, 0: none */
     uint64_t refused_total;     /* writes that were refused for good */

@@ -5,7 +5,9 @@
  *
  * settled_bytes is read first, then the kernel, then both are published: each
  * settled write had reached the kernel before it settled, so it is inside the
- * sample, and the sum never falls below the truth.
+ * sample, and the sum never falls below the truth.  What writers do while the
+ * kernel is asked may be inside the sample and count once more until the next
+ * one: reserved_at_sample, read last, is for who must not be told too much.
  *
  * Who wakes whom: a writer that was refused rings the doorbell, a futex on
  * which the sampler sleeps; the sampler's answer is one too, on which threads
@@ -86,6 +88,7 @@ int quota_sample_publish(struct quota_ledger *ledger,
                          enum quota_reason reason)
 {
     struct quota_sampled *to = &ledger->file->sample;
+    struct quota_register_value reserved;
     int ret = 0;
 
     /* Two that publish at once could leave the one's bytes with the other's
@@ -104,7 +107,11 @@ int quota_sample_publish(struct quota_ledger *ledger,
                     sample->volume[i].settled_bytes, now_ns);
         }
     }
+    if (quota_register_read(ledger, 0, QUOTA_OF_TENANT, &reserved) < 0) {
+        reserved.bytes = UINT64_MAX;
+    }
     if (is_newest(ledger, 0, QUOTA_OF_TENANT, to, sample->settled_bytes)) {
+        quota_store(&to->reserved_at_sample, reserved.bytes);
         publish(to, used_bytes, sample->settled_bytes, now_ns);
         quota_store(&to->reason, reason);
         /* [answer] Last: it makes the rest final. */

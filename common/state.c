@@ -214,6 +214,9 @@ void quota_usage_read(const struct quota_ledger *ledger,
     const struct quota_ledger_file *file = ledger->file;
     struct quota_reading reading;
     int ret = quota_reading_take(ledger, &reading);
+    uint64_t reserved_at_sample = quota_load(&file->sample.reserved_at_sample);
+    uint64_t since_bytes = reading.reserved.bytes > reserved_at_sample ?
+                           reading.reserved.bytes - reserved_at_sample : 0;
 
     memset(usage, 0, sizeof(*usage));
     usage->limit_bytes = reading.limit_bytes;
@@ -224,6 +227,12 @@ void quota_usage_read(const struct quota_ledger *ledger,
     usage->used_bytes = quota_add_saturating(
         quota_add_saturating(reading.thick_bytes, reading.sampled_bytes),
         reading.unsampled_bytes);
+    /* [least] Read after the sample, as it is stored before it: a newer one
+     * takes away too much. */
+    usage->least_bytes = quota_add_saturating(
+        quota_add_saturating(reading.thick_bytes, reading.sampled_bytes),
+        since_bytes < reading.unsampled_bytes ? since_bytes
+                                              : reading.unsampled_bytes);
     usage->available_bytes = usage->limit_bytes > usage->used_bytes ?
                              usage->limit_bytes - usage->used_bytes : 0;
     usage->sample_ns = quota_load(&file->sample.sample_ns);

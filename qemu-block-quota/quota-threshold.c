@@ -49,7 +49,8 @@ static bool quota_threshold_is_crossed(const QuotaThreshold *t,
         mark -= quota_threshold_bytes(t, t->hysteresis, limit_bytes);
         return usage->used_bytes < mark;
     }
-    return usage->used_bytes >= mark;
+    /* What a sample met in flight is no news: the next one has it once. */
+    return usage->least_bytes >= mark;
 }
 
 /* Called in any thread.  Whether anything was, or would be, told. */

@@ -25,7 +25,8 @@ static const char usage[] =
     "                         total_bytes_sec, ...\n"
     "  epoch begin|wait|end VOLUME\n"
     "                         what a snapshot does; wait: at most 5 s\n"
-    "  sample USED [REASON]   publish one sample\n"
+    "  sample USED [REASON]   publish one sample; USED -: what stands in standard\n"
+    "                         input once the sample has begun\n"
     "  show                   print state and usage, NAME=VALUE a line\n"
     "  serve [slow=MS] [reason=NAME] FILE...\n"
     "                         sample the files' allocated bytes, at each ring\n"
@@ -136,12 +137,26 @@ static enum quota_reason parse_reason(const char *name)
     return 0;
 }
 
-static void sample(struct quota_ledger *ledger, uint64_t used,
+static void sample(struct quota_ledger *ledger, const char *size,
                    enum quota_reason reason)
 {
     struct quota_sample s;
+    char line[64];
+    uint64_t used;
 
     quota_sample_begin(ledger, &s);
+    if (!strcmp(size, "-")) {
+        puts("begun");
+        fflush(stdout);
+        if (!fgets(line, sizeof(line), stdin)) {
+            die(size, EINVAL);
+        }
+        line[strcspn(line, "\n")] = '\0';
+        size = line;
+    }
+    if (quota_size_parse(size, &used) < 0) {
+        die(size, EINVAL);
+    }
     quota_sample_publish(ledger, &s, used, quota_clock_ns(), reason);
 }
 
@@ -379,13 +394,8 @@ int main(int argc, char **argv)
     } else if (!strcmp(command, "epoch") && argc == 7) {
         epoch(ledger, argv[5], argv[6]);
     } else if (!strcmp(command, "sample") && argc >= 6) {
-        uint64_t used;
-
-        if (quota_size_parse(argv[5], &used) < 0) {
-            die(argv[5], EINVAL);
-        }
-        sample(ledger, used, argc > 6 ? parse_reason(argv[6])
-                                      : QUOTA_REASON_NONE);
+        sample(ledger, argv[5], argc > 6 ? parse_reason(argv[6])
+                                         : QUOTA_REASON_NONE);
     } else if (!strcmp(command, "show")) {
         show(ledger);
     } else if (!strcmp(command, "serve")) {

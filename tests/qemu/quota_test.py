@@ -205,6 +205,16 @@ class Ledger:
     def sample(self, used, reason='none'):
         self.run('sample', str(used), reason)
 
+    def sample_around(self, what, used):
+        """A sample that has begun before what is done, and says so much then."""
+        sampler = subprocess.Popen(self.command('sample', '-'), text=True,
+                                   stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        eq(sampler.stdout.readline(), 'begun\n', 'the sample')
+        what()
+        sampler.communicate(f'{used}\n', timeout=10)
+        eq(sampler.returncode, 0, 'status of the sample')
+
     def show(self):
         pairs = (line.split('=') for line in self.run('show').split())
         return {k: int(v) if v.isdigit() else v for k, v in pairs}

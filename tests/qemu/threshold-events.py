@@ -99,6 +99,21 @@ def test_what_others_do_is_noticed():
     is_told(daemon, (50, False), (9 * MIB, False))
 
 
+def test_written_while_a_sample_is_taken():
+    # It counts twice until the next one, and is not told of: 8 MiB, not 4.
+    ledger, daemon, nbd = served()
+    stop(ledger.server)
+    watch(daemon, {'percent': 50})
+    ledger.sample_around(lambda: can_write(nbd, 'write 0 4M'), 4 * MIB)
+    eq(ledger.show()['used'], 8 * MIB, 'used')
+    can_write(nbd, 'write 4M 512k')
+    time.sleep(1.2)
+    eq(told(daemon), [], 'at 4.5 MiB')
+    ledger.sample(4 * MIB + 512 * KIB)
+    can_write(nbd, 'write 4608k 512k')
+    eq(told(daemon), [(50, True)], 'at 5 MiB')
+
+
 def test_reached_before_it_was_set():
     ledger, daemon, nbd = served()
     can_write(nbd, 'write 0 6M')

@@ -46,10 +46,20 @@ static void test_settled_while_sampling(void)
                          QUOTA_REASON_NONE);
     quota_usage_read(ledger, &usage);
     g_assert_cmpuint(usage.used_bytes, ==, 10 * MIB + 8 * CHUNK);
+    g_assert_cmpuint(usage.least_bytes, ==, 10 * MIB + truth);
+
+    /* What comes after it is only there once. */
+    g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, 0);
+    truth += CHUNK;
+    quota_bytes_settle(writer, CHUNK);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpuint(usage.used_bytes, ==, 10 * MIB + 9 * CHUNK);
+    g_assert_cmpuint(usage.least_bytes, ==, 10 * MIB + truth);
 
     scratch_sample(ledger, truth, QUOTA_REASON_NONE);
     quota_usage_read(ledger, &usage);
     g_assert_cmpuint(usage.used_bytes, ==, 10 * MIB + truth);
+    g_assert_cmpuint(usage.least_bytes, ==, 10 * MIB + truth);
     quota_writer_detach(writer);
     quota_ledger_close(ledger);
 }
