@@ -129,6 +129,8 @@ growth_run(const char *group, const char *tenant, struct quota_ledger *ledger,
      * for less until it fits. */
     while (!lvm_thin_pool_extend(lock_fd, group, tenant, plan.extents,
                                  &failure)) {
+        if (lvm_error_is_busy(failure))
+            outcome = GROWTH_BUSY;
         if (!lvm_error_is_short(failure))
             goto out;
         plan.extents /= 2;

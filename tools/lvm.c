@@ -78,6 +78,24 @@ lvm_launcher_new(GSubprocessFlags flags)
     return launcher;
 }
 
+/*
+ * What the words of a failure mean: LVM's exit status is 5 for every one.
+ * "Insufficient free space: 1600 extents needed, but only 723 available" or
+ * "Insufficient suitable allocatable extents for logical volume acme._thin: 3
+ * more required"; "VG vg0 lock failed: held by other host." or "VG vg0 lock
+ * failed: lock start in progress".
+ */
+static int
+lvm_error_code(const char *words)
+{
+    if (strstr(words, "nsufficient"))
+        return G_IO_ERROR_NO_SPACE;
+    if (strstr(words, "lock failed: held by other host") ||
+        strstr(words, "lock failed: lock start in progress"))
+        return G_IO_ERROR_BUSY;
+    return G_IO_ERROR_FAILED;
+}
+
 /* lvm_check: put the failure of a command that has ended into words. */
 static bool
 lvm_check(GSubprocess *process, const char *command, const char *messages,
@@ -95,11 +113,8 @@ lvm_check(GSubprocess *process, const char *command, const char *messages,
         return false;
     }
     words = lvm_messages_tidy(messages);
-    g_set_error(error, G_IO_ERROR,
-                strstr(words, "nsufficient") ? G_IO_ERROR_NO_SPACE
-                                             : G_IO_ERROR_FAILED,
-                "%s failed: %s", command,
-                *words ? words : "it gave no reason");
+    g_set_error(error, G_IO_ERROR, lvm_error_code(words), "%s failed: %s",
+                command, *words ? words : "it gave no reason");
     return false;
 }
 
@@ -245,13 +260,16 @@ lvm_change(const char *const *argv, int lock_fd, GError **error)
                      messages, error);
 }
 
-/* LVM says "Insufficient free space: 1600 extents needed, but only 723
- * available" or "Insufficient suitable allocatable extents for logical volume
- * acme._thin: 3 more required"; its exit status is 5 for every failure. */
 bool
 lvm_error_is_short(const GError *error)
 {
     return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
+}
+
+bool
+lvm_error_is_busy(const GError *error)
+{
+    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_BUSY);
 }
 
 /* ---- readings ------------------------------------------------------------ */

@@ -71,4 +71,8 @@ bool lvm_volume_change(int lock_fd, const char *group, const char *from,
  * extents that it needed. */
 bool lvm_error_is_short(const GError *error);
 
+/* lvm_error_is_busy: another host has LVM's lock of the group, or lvmlockd is
+ * still starting. */
+bool lvm_error_is_busy(const GError *error);
+
 #endif

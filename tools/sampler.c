@@ -40,6 +40,9 @@
 /* Failures of LVM in a row after which writers are told that there is no
  * room, rather than kept waiting. */
 #define SAMPLER_FAILURES_MAX 3
+/* And how long while another host has LVM's lock: longer than it takes until
+ * sanlock gives up a host that has died with it, 140 s by its defaults. */
+#define SAMPLER_BUSY_NS (180 * NS_PER_SEC)
 
 /* A refusal is said in the log again only after there was this much room. */
 #define SAMPLER_QUIET_BYTES (UINT64_C(16) << 20)
@@ -96,6 +99,7 @@ struct Sampler {
     bool is_short;              /* the last attempts brought nothing */
     unsigned attempts;          /* without growth, one after the other */
     unsigned failures;          /* of LVM's commands, likewise */
+    uint64_t busy_since_ns;     /* another host has LVM's lock; 0: it has not */
     uint64_t retry_demand_ns;   /* no attempt before these */
     uint64_t retry_ahead_ns;
     bool is_verdict;            /* LVM was asked and had no room: what waits
@@ -192,7 +196,9 @@ sampler_growth_log(Sampler *sampler, const SamplerGrowth *growth,
                     (unsigned)((now_ns - growth->since_ns) / NS_PER_MS));
         break;
     case GROWTH_FAILED:
-        sampler_log(sampler, sampler->failures ? LOG_DEBUG : LOG_ERR,
+    case GROWTH_BUSY:
+        sampler_log(sampler, sampler->failures || sampler->busy_since_ns
+                             ? LOG_DEBUG : LOG_ERR,
                     "cannot grow the thin pool, trying again: %s",
                     growth->error->message);
         break;
@@ -226,6 +232,7 @@ sampler_growth_collect(Sampler *sampler, bool wait)
         sampler->is_short = false;
         sampler->attempts = 0;
         sampler->failures = 0;
+        sampler->busy_since_ns = 0;
         sampler->retry_demand_ns = 0;
         sampler->retry_ahead_ns = 0;
     } else {
@@ -236,9 +243,14 @@ sampler_growth_collect(Sampler *sampler, bool wait)
         sampler->attempts++;
         sampler->failures = growth->outcome == GROWTH_FAILED
             ? sampler->failures + 1 : 0;
+        if (growth->outcome != GROWTH_BUSY)
+            sampler->busy_since_ns = 0;
+        else if (!sampler->busy_since_ns)
+            sampler->busy_since_ns = growth->since_ns;
         sampler->is_short = growth->outcome == GROWTH_SHORT ||
-            (growth->outcome == GROWTH_FAILED &&
-             sampler->failures >= SAMPLER_FAILURES_MAX);
+            sampler->failures >= SAMPLER_FAILURES_MAX ||
+            (sampler->busy_since_ns &&
+             now_ns - sampler->busy_since_ns >= SAMPLER_BUSY_NS);
         sampler->retry_demand_ns = now_ns + MIN(SAMPLER_RETRY_NS << shift,
                                                 SAMPLER_RETRY_DEMAND_MAX_NS);
         sampler->retry_ahead_ns = now_ns + MIN(SAMPLER_RETRY_NS << shift,

@@ -232,18 +232,35 @@ both '! vols $1 | grep -w none || fail "half a volume"
 eq "$(on $B 'pool_number globex Allocation')" "$held" "allocation of globex after a refusal"
 step "what was decided too late is refused"
 
-# ---- one loses its power, with the lock of the group in its hands ---------------------
-on $A 'lvremove -qq -y vg0/plug'
+# ---- one has the lock of the group for long, and loses its power with it --------------
+on $A 'lvremove -qq -y vg0/plug
+    # every command of LVM gives up soon, not after 25 s
+    sed -i "s/use_lvmlockd = 1/& lvmlockd_lock_retries = 0/" /etc/lvm/lvmlocal.conf
+    rm /usr/sbin/lvextend
+    cat >/usr/sbin/lvextend <<\SCRIPT
+#!/bin/sh
+/usr/sbin/lvm lvextend "$@"
+status=$?
+echo $status >>/run/extended
+exit $status
+SCRIPT
+    chmod +x /usr/sbin/lvextend'
 written=$(on $B 'dd if=/dev/urandom of=/dev/vg0/globex.root bs=1M count=4 oflag=direct,dsync status=none
     pool_number globex Allocation
     head -c 4M /dev/vg0/globex.root | md5sum
     (sleep 999 | lvremove vg0/globex.data) >/dev/null 2>&1 &
     wait_for 20 "the lock" sh -c "lvmlockctl -i | grep -q \"^LK VG ex\""')
 # a guest of the other host needs its thin pool to grow
-on $A 'dd if=/dev/zero of=/dev/vg0/acme.root bs=1M count=496 oflag=direct status=none 2>/dev/null || true
-    qemu-io -t none -c "write 504M 8M" --image-opts \
+on $A 'rm -f /run/extended
+    for ((at = 0; at < 512; at += 8)); do writes+=(-c "write -q ${at}M 8M"); done
+    qemu-io -t none "${writes[@]}" -c "read 0 512" --image-opts \
         driver=quota,ledger=/run/quota-lvm/vg0/acme,tenant=acme,volume=root,file.driver=host_device,file.filename=/dev/vg0/acme.root \
-        </dev/null >/run/write 2>&1 &'
+        </dev/null >/run/write 2>&1 &
+    tries() { [ "$(cat /run/extended 2>/dev/null | wc -l)" -ge 5 ]; }
+    wait_for 120 "growth to fail again and again" tries
+    eq "$(sort -u /run/extended)" 5 "how growth ended"
+    eq "$(cat /run/write)" "" "what the guest was told"'
+step "growth waits for the lock"
 machine_power_cut $B
 cut=$SECONDS
 machine_start $B
@@ -257,7 +274,8 @@ step "the other host goes on"
 on $A 'lock_free() { virsh -q vol-delete --pool initech last; }
     wait_for 180 "the lock of the group" lock_free'
 step "LVM changes the group again, $((SECONDS - cut)) s after the cut"
-on $A 'wait_for 60 "the write that needs growth" grep -q "^wrote 8388608" /run/write'
+on $A 'wait_for 60 "the write that needs growth" grep -q "^read 512/512 bytes at offset 0" /run/write
+    eq "$(grep -c failed /run/write || true)" 0 "writes that failed"'
 on $A 'start() { virsh -q pool-start globex; }
     wait_for 120 "the tenant of the dead host" start'
 step "the other host has its tenant, $((SECONDS - cut)) s after the cut"
