@@ -61,7 +61,7 @@ def test_nobody_answers():
     is_refused(nbd, 'write 4M 4k')
     seconds = time.monotonic() - begin
     at_least(seconds, 1, 'seconds')
-    at_most(seconds, 10, 'seconds')
+    at_most(seconds, 3, 'seconds')
     # What exists can be used nevertheless.
     can_write(nbd, 'write -P 2 0 512k', 'read -P 1 512k 512k')
     event, = daemon.take_events('BLOCK_QUOTA_REFUSED')

@@ -69,7 +69,7 @@ def test_nobody_makes_room():
         is_refused(nbd, 'write 4M 64k')
         seconds = time.monotonic() - begin
         at_least(seconds, 2, 'seconds')
-        at_most(seconds, 15, 'seconds')
+        at_most(seconds, 6, 'seconds')
         eq([daemon.take_events(f'BLOCK_QUOTA_{what}')[0]['reason']
             for what in ('WAITING', 'REFUSED')], [reason] * 2, 'events')
         info = daemon.quota()
@@ -103,7 +103,7 @@ def test_writes_to_one_chunk_do_not_wait_in_turn():
     seconds = time.monotonic() - begin
     eq(said.count('No space left'), 8, f'refusals in: {said}')
     # Eight in turn would take 24 seconds.
-    at_most(seconds, 20, 'seconds')
+    at_most(seconds, 12, 'seconds')
     eq(daemon.quota()['refused'], 8, 'refused')
 
 
