@@ -200,8 +200,7 @@ def rate_of(disk, seconds):
 
 
 def keeps_cap(disk):
-    """Over all queues together.  How much of it is used, where the machine can:
-    tests/bench/accuracy-block-quota."""
+    """Over all queues together, and uses it, as far as the machine can."""
     free = rate_of(disk, 2)
     disk.rate(2 * MIB)
     rate = rate_of(disk, 5)
@@ -209,6 +208,7 @@ def keeps_cap(disk):
     print(f'  under a cap of 2 MiB/s: {rate / MIB:.2f}, '
           f'without: {free / MIB:.2f}')
     at_most(rate, 2.05 * MIB, 'bytes a second')
+    at_least(rate, min(MIB, free / 8), 'bytes a second')
     disk.exact()
 
 
