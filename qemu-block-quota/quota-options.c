@@ -2,7 +2,7 @@
 /*
  * Options of the quota driver: parsing and checking.
  *
- * Names and units of the limits are common/limits.c's; the command line writes
+ * Names and units of the limits are common/policy/limits.c's; the command line writes
  * '-' where the table has '_'.
  */
 

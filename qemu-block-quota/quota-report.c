@@ -256,7 +256,7 @@ BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
     return stats;
 }
 
-/* Names and order of the rates are common/limits.c's. */
+/* Names and order of the rates are common/policy/limits.c's. */
 static BlockQuotaRates *quota_query_rates(const struct quota_limits *limits)
 {
     QDict *dict = qdict_new();

@@ -55,8 +55,8 @@ build_writer() {
     local top
     [ ! -x "$WRITER" ] || return 0
     top=$(dirname "${BASH_SOURCE[0]}")/../..
-    cc -O1 -D_GNU_SOURCE -I"$top/common" -o "$WRITER.new" \
-        "$top/tests/tools/ledger-writer.c" "$top"/common/*.c
+    cc -O1 -D_GNU_SOURCE -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$WRITER.new" \
+        "$top/tests/tools/ledger-writer.c" "$top"/common/*/*.c
     mv "$WRITER.new" "$WRITER"
 }
 

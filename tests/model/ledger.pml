@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledger.pml: how a ledger counts bytes (common/register.c, account.c,
+ * ledger.pml: how a ledger counts bytes (common/ledger/register.c, account.c,
  * sample.c, writer.c), step by step, for spin(1) to try every interleaving and
  * every instant of a death.  tests/model/check runs it.
  *

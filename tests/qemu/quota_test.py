@@ -172,9 +172,10 @@ class Ledger:
         if not Ledger.binary:
             Ledger.binary = os.path.join(tempfile.mkdtemp(), 'ledgerctl')
             atexit.register(shutil.rmtree, os.path.dirname(Ledger.binary))
-            sources = [os.path.join(COMMON, f) for f in os.listdir(COMMON)
+            folders = [os.path.join(COMMON, d) for d in ('ledger', 'rate', 'policy')]
+            sources = [os.path.join(d, f) for d in folders for f in os.listdir(d)
                        if f.endswith('.c')]
-            subprocess.run(['cc', '-O1', '-I', COMMON, '-o', Ledger.binary,
+            subprocess.run(['cc', '-O1', *('-I' + d for d in folders), '-o', Ledger.binary,
                             os.path.join(HERE, 'ledgerctl.c'), *sources],
                            check=True)
         self.tenant = tenant

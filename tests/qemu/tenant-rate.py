@@ -150,7 +150,7 @@ def test_drain_lets_waiting_requests_go_a_second_ahead():
 
 
 def at_most_paid(written, seconds, rate, what):
-    """No more than the rate and the tolerance of its cell (common/rate.c)."""
+    """No more than the rate and the tolerance of its cell (common/rate/rate.c)."""
     allowed = rate * (seconds + 0.1)
     print(f'  {what}: {written / MIB:.1f} MiB in {seconds:.2f} s, '
           f'{written / allowed * 100 - 100:+.1f} % of what is allowed')
