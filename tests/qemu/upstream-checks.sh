@@ -3,7 +3,7 @@
 #
 # QEMU's own checks of what the driver touches: the QAPI schema and its tests,
 # that every module loads, that the driver is in module_block.h, the unit tests
-# of the block layer, and our own beside them, tests/qemu/unit.
+# of the block layer, and our own beside them, qemu-block-quota/tests/unit.
 set -eu
 
 build=${QUOTA_QEMU_BUILD:-/build/qemu}
