@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../unit/scratch.h"
+#include "../common/scratch.h"
 
 #define CHUNK UINT64_C(65536)
 #define MS UINT64_C(1000000)

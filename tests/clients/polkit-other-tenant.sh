@@ -3,7 +3,7 @@
 # Hazard: a user who was given one tenant's pool comes to see, read or change another
 # tenant's, or anything else that libvirt manages; or cannot use the pool.
 . "$(dirname "$0")/../lab.d/lib.sh"
-. "$(dirname "$0")/../libvirt/pools.sh"
+. "$(dirname "$0")/../libvirt-backend/pools.sh"
 requires_machine
 requires_command virsh runuser python3
 requires_file /usr/lib/polkit-1/polkitd

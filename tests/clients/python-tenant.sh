@@ -3,7 +3,7 @@
 # Hazard: the example for the Python binding does not do what it says, or libvirt's
 # Python binding as Debian ships it cannot handle our pools.
 . "$(dirname "$0")/../lab.d/lib.sh"
-. "$(dirname "$0")/../libvirt/pools.sh"
+. "$(dirname "$0")/../libvirt-backend/pools.sh"
 requires_machine
 requires_command python3 virsh jq quota-lvm
 

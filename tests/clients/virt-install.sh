@@ -3,7 +3,7 @@
 # Hazard: a guest that virt-install or virt-clone has made uses its volumes past the
 # filter, or uses other volumes than those it was given.
 . "$(dirname "$0")/../lab.d/lib.sh"
-. "$(dirname "$0")/../libvirt/pools.sh"
+. "$(dirname "$0")/../libvirt-backend/pools.sh"
 . "$(dirname "$0")/patched.sh"
 requires_machine
 requires_command virsh virt-install virt-clone jq

@@ -3,7 +3,7 @@
 # Hazard: virt-manager's window does not show a tenant's volumes, does not delete them,
 # or makes other ones than it was told to.  With SCREENSHOTS=DIR, keeps pictures.
 . "$(dirname "$0")/../lab.d/lib.sh"
-. "$(dirname "$0")/../libvirt/pools.sh"
+. "$(dirname "$0")/../libvirt-backend/pools.sh"
 . "$(dirname "$0")/patched.sh"
 requires_machine
 requires_command virsh virt-manager Xvfb dbus-run-session python3

@@ -3,7 +3,7 @@
 # Hazard: the schema takes a definition with a slip in it, which then goes without
 # its limit; or it refuses what the documentation shows or what libvirt itself says.
 . "$(dirname "$0")/../lab.d/lib.sh"
-. "$(dirname "$0")/../libvirt/pools.sh"
+. "$(dirname "$0")/../libvirt-backend/pools.sh"
 requires_machine
 requires_command virsh virt-xml-validate xmllint
 

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "../unit/scratch.h"
+#include "../common/scratch.h"
 
 #define CHUNK UINT64_C(65536)
 #define LIMIT (64 * CHUNK)

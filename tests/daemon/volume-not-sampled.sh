@@ -8,7 +8,7 @@
 build_writer
 top=$(dirname "$0")/../..
 cc -O1 -D_GNU_SOURCE -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$TEST_TMP/ledgerctl" \
-    "$top/tests/qemu/ledgerctl.c" "$top"/common/*/*.c
+    "$top/tests/qemu-block-quota/ledgerctl.c" "$top"/common/*/*.c
 
 ledger() {
     "$TEST_TMP/ledgerctl" /run/quota-lvm lab-vg my-tenant "$@"

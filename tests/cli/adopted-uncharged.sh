@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # An LV that is adopted or released loses its data, is not charged or goes on being,
 # or is left half way by a kill.
-. "$(dirname "$0")/tenant.sh"
+. "$(dirname "$0")/../daemon/tenant.sh"
 
 fresh_vg labvg
 make_tenant labvg acme $((256 * MIB)) $((64 * MIB))

@@ -3,7 +3,7 @@
 # quota-lvm shows other bytes than the kernel counts: for a pool that never had a
 # volume, names that device-mapper mangles, an LV of several segments, a pool
 # that is not active, tenants of one name in two groups.
-. "$(dirname "$0")/tenant.sh"
+. "$(dirname "$0")/../daemon/tenant.sh"
 
 fresh_vg lab-vg 2
 # device-mapper calls it lab--vg-my--tenant._thin, without a volume in it

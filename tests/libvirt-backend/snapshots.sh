@@ -10,7 +10,7 @@ export PATH=/opt/quota-lvm/bin:$PATH
 requires_command qemu-io
 
 top=$(dirname "$0")/../..
-cc -O1 -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$TEST_TMP/ledgerctl" "$top/tests/qemu/ledgerctl.c" "$top"/common/*/*.c
+cc -O1 -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$TEST_TMP/ledgerctl" "$top/tests/qemu-block-quota/ledgerctl.c" "$top"/common/*/*.c
 unsampled() {
     "$TEST_TMP/ledgerctl" /run/quota-lvm vg0 acme show | sed -n 's/^unsampled=//p'
 }

@@ -21,7 +21,7 @@ on() {
     shift 2
     machine_exec "$host" --no-stdin bash -c "
         . /quota-lvm/tests/lab.d/lib.sh
-        . /quota-lvm/tests/libvirt/pools.sh
+        . /quota-lvm/tests/libvirt-backend/pools.sh
         cleanup_fn() { :; }
         $script" "${host%-*}" "$@"
 }

@@ -56,7 +56,7 @@ build_writer() {
     [ ! -x "$WRITER" ] || return 0
     top=$(dirname "${BASH_SOURCE[0]}")/../..
     cc -O1 -D_GNU_SOURCE -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$WRITER.new" \
-        "$top/tests/tools/ledger-writer.c" "$top"/common/*/*.c
+        "$top/tests/daemon/ledger-writer.c" "$top"/common/*/*.c
     mv "$WRITER.new" "$WRITER"
 }
 

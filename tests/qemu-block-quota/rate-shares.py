@@ -3,7 +3,7 @@
 """A volume with many large requests starves another with a small one at a
 time, under the cap that they share.
 
-tests/unit/rate-starved has the proof, on a clock of its own.  Here a machine that
+tests/common/rate-starved has the proof, on a clock of its own.  Here a machine that
 does not run who writes for some milliseconds takes from its share: so each has
 three tries, as sharing that is unfair has none."""
 

@@ -12,7 +12,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)),
-                                '..', 'qemu'))
+                                '..', 'qemu-block-quota'))
 from quota_guest import Guest  # noqa: E402
 from quota_test import *  # noqa: E402,F403
 

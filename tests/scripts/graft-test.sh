@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # scripts/graft on a small tree that passes for QEMU's.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lab.d/lib.sh"
 requires_command python3 patch diff
 
 top=$(cd "$(dirname "$0")/../.." && pwd)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # quota-lvm check does not see what the kernel says: a device that is suspended, has
 # another size or table, or a thin pool that takes no writes or soon will not.
-. "$(dirname "$0")/tenant.sh"
+. "$(dirname "$0")/../daemon/tenant.sh"
 . "$(dirname "$0")/check.sh"
 requires_command python3
 

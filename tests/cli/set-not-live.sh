@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A raised limit is not seen by who waits for it, a lowered one still admits, a
 # wrong value changes something.
-. "$(dirname "$0")/tenant.sh"
+. "$(dirname "$0")/../daemon/tenant.sh"
 
 tags() {
     lvs --noheadings -o lv_tags labvg/acme._thin | tr -d ' ' | tr , '\n' | sort

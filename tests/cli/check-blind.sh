@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # quota-lvm check does not see a wrong name, tag, limit or ledger, sees it in the
 # wrong place, or sees one where there is none.
-. "$(dirname "$0")/tenant.sh"
+. "$(dirname "$0")/../daemon/tenant.sh"
 . "$(dirname "$0")/check.sh"
 requires_command python3
 
