@@ -1,488 +1,141 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * check.c: recompute from LVM and the kernel what must be true of a group and
- * its tenants, and tell what is not.
- *
- * The oracle of every crash test: what is written here as a finding is what no
- * kill and no power cut may leave behind.  Nothing is kept, nothing changed.
+ * check.c: `quota-lvm check`: which groups and tenants are looked at; what is
+ * found there is in findings.c.
  */
-#include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "device.h"
-#include "instance.h"
-#include "sigbus.h"
-#include "survey.h"
-#include "thin-status.h"
+#include "arguments.h"
+#include "commands.h"
+#include "findings.h"
+#include "hold.h"
 
-/* A sampler that was not heard of for so long does not sample. */
-#define CHECK_STALE_NS (UINT64_C(5) * 1000000000)
-/* How long to wait for its next sample. */
-#define CHECK_SAMPLE_USEC (3 * G_USEC_PER_SEC)
-/* The metadata of a thin pool is nearly full: percent.  The kernel keeps a tenth,
- * and makes the pool read-only when only that is left. */
-#define CHECK_METADATA_PERCENT 80
-
-#define REMEDY_REREAD "virsh pool-refresh, or quota-lvmd (at its next scan, or " \
-    "quota-lvmd --once), reads LVM anew"
-#define REMEDY_LVM "repeat the command, or finish it by hand: vgchange " \
-    "--refresh GROUP, lvchange --refresh GROUP/LV"
-#define REMEDY_TAG "quota-lvm adopt GROUP/LV TENANT makes it a volume, lvrename " \
-    "somebody else's"
+/* struct check_target: what an argument of check names. */
+struct check_target {
+    char *group;                /* NULL: every group that has the tenant */
+    char *tenant;               /* NULL: all of the group */
+    bool is_found;
+};
 
 static void
-check_finding_free(struct check_finding *finding)
+check_target_free(struct check_target *target)
 {
-    g_free(finding->lv);
-    g_free(finding->problem);
-    g_free(finding);
+    g_free(target->group);
+    g_free(target->tenant);
+    g_free(target);
 }
 
-static void
-check_result_free(struct check_result *result)
-{
-    g_free(result->group);
-    g_free(result->tenant);
-    g_ptr_array_unref(result->findings);
-    g_free(result);
-}
-
-GPtrArray *
-check_results_new(void)
-{
-    return g_ptr_array_new_with_free_func((GDestroyNotify)check_result_free);
-}
-
-static struct check_result *
-check_result_add(GPtrArray *results, const char *group, const char *tenant)
-{
-    struct check_result *result = g_new0(struct check_result, 1);
-
-    result->group = g_strdup(group);
-    result->tenant = g_strdup(tenant);
-    result->findings =
-        g_ptr_array_new_with_free_func((GDestroyNotify)check_finding_free);
-    g_ptr_array_add(results, result);
-    return result;
-}
-
-static void G_GNUC_PRINTF(5, 6)
-check_add(struct check_result *result, const char *kind, const char *lv,
-          const char *remedy, const char *format, ...)
-{
-    struct check_finding *finding = g_new0(struct check_finding, 1);
-    va_list args;
-
-    va_start(args, format);
-    finding->kind = kind;
-    finding->lv = g_strdup(lv);
-    finding->remedy = remedy;
-    finding->problem = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_ptr_array_add(result->findings, finding);
-}
-
-/* ---- devices ------------------------------------------------------------- */
-
+/* check_locked: a group, read anew under its lock; an error ends the check. */
 static bool
-check_is_thick_snapshot(const LvmLv *lv)
+check_locked(const char *name, GPtrArray *targets, GPtrArray *results,
+             LvmRefusal *why)
 {
-    return *lv->origin && !g_str_equal(lv->segtype, "thin");
-}
+    g_autoptr(LvmHold) hold = lvm_hold_new(name, NULL, "check", why);
 
-/* check_device: the device of an LV is as large as LVM says, and runs. */
-static void
-check_device(struct check_result *result, const LvmLv *lv)
-{
-    /* the space of a thick snapshot lies below its device */
-    g_autofree char *uuid =
-        g_strconcat(lv->dm_uuid, check_is_thick_snapshot(lv) ? "-cow" : "",
-                    NULL);
-    struct device device;
+    if (!hold || (!lvm_hold_read(hold, why) && why->why != LVM_WHY_EXPORTED))
+        return false;
+    for (guint i = 0; i < targets->len; i++) {
+        struct check_target *target = g_ptr_array_index(targets, i);
 
-    if (device_read(uuid, &device) < 0)
-        return;                 /* not active: nothing to compare with */
-    if (device.is_suspended)
-        check_add(result, "suspended", lv->name, REMEDY_LVM,
-                  "LV %s is suspended: who writes to it waits", lv->name);
-    if (device.has_new_table)
-        check_add(result, "interrupted", lv->name, REMEDY_LVM,
-                  "LV %s has a new table that is not in use: a command was "
-                  "interrupted", lv->name);
-    if (device.size_bytes != lv->lv.size_bytes)
-        check_add(result, "size-differs", lv->name, REMEDY_LVM,
-                  "LV %s has %" PRIu64 " bytes, its device %" PRIu64, lv->name,
-                  lv->lv.size_bytes, device.size_bytes);
-}
-
-static void
-check_thin_pool(struct check_result *result, const LvmLv *pool)
-{
-    struct thin_status status;
-    int ret = thin_status_read(pool->dm_uuid, &status);
-
-    if (ret == -ENODEV)
-        return;
-    if (ret < 0) {
-        check_add(result, "pool-failed", pool->name,
-                  "deactivate it and see lvconvert --repair",
-                  "thin pool %s has failed", pool->name);
-        return;
-    }
-    if (status.transaction != pool->transaction)
-        check_add(result, "interrupted", pool->name,
-                  "any command that makes or removes a thin volume in it "
-                  "completes the one before; else see lvconvert --repair",
-                  "thin pool %s is at transaction %" PRIu64 ", LVM at %" PRIu64
-                  ": a command was interrupted", pool->name,
-                  status.transaction, pool->transaction);
-    if (status.is_read_only || status.needs_check)
-        check_add(result, "pool-read-only", pool->name,
-                  "stop its guests and its pool, and run lvconvert --repair",
-                  "thin pool %s takes no writes: its metadata %s", pool->name,
-                  status.needs_check ? "must be checked" : "is read-only");
-    if (status.meta_used_blocks * 100 >=
-        status.meta_total_blocks * CHECK_METADATA_PERCENT)
-        check_add(result, "metadata-full", pool->name,
-                  "lvextend --poolmetadatasize +SIZE, or remove snapshots",
-                  "thin pool %s has used %" PRIu64 " of %" PRIu64
-                  " blocks of its metadata", pool->name,
-                  status.meta_used_blocks, status.meta_total_blocks);
-}
-
-/* ---- names and tags ------------------------------------------------------ */
-
-static void
-check_lv_names(struct check_result *result, const LvmGroup *group,
-               const LvmLv *lv)
-{
-    g_autofree char *pool = g_strconcat(lv->tenant, "." QUOTA_THIN_POOL_VOLUME,
-                                        NULL);
-    const char *volume = quota_name_parse_lv(lv->tenant, lv->name);
-    bool is_pool = g_str_equal(lv->segtype, "thin-pool");
-    const LvmLv *in;
-
-    if (lv->is_of_two)
-        check_add(result, "two-tenants", lv->name,
-                  "take one of the tags away with lvchange --deltag",
-                  "LV %s has the tags of two tenants, and is charged to %s",
-                  lv->name, lv->tenant);
-    if (is_pool && !g_str_equal(lv->name, pool))
-        check_add(result, "second-pool", lv->name,
-                  "move its volumes to the other, or release it with lvchange "
-                  "--deltag",
-                  "thin pool %s is charged, but is not the tenant's: that is "
-                  "%s", lv->name, pool);
-    else if (!is_pool &&
-             (!volume ||
-              quota_name_check_volume(lv->tenant, volume, NULL) < 0))
-        check_add(result, "misnamed", lv->name,
-                  "complete it with quota-lvm adopt GROUP/LV TENANT, or take "
-                  "its tag away with lvchange --deltag",
-                  "LV %s is charged, but not named as a volume: libvirt does "
-                  "not show it", lv->name);
-    if (*lv->pool && !g_str_equal(lv->pool, pool)) {
-        in = lvm_group_find_lv(group, lv->pool);
-        check_add(result, "foreign-pool", lv->name,
-                  "copy it into the tenant's own pool, and remove it",
-                  "thin volume %s is in the thin pool %s: its chunks are "
-                  "charged to %s", lv->name, lv->pool,
-                  in && in->tenant ? in->tenant : "nobody");
-    }
-}
-
-/* check_untagged: what looks like the tenant's, but is nobody's. */
-static void
-check_untagged(struct check_result *result, const LvmGroup *group)
-{
-    for (guint i = 0; i < group->lvs->len; i++) {
-        const LvmLv *lv = g_ptr_array_index(group->lvs, i);
-        const LvmLv *pool;
-
-        if (lv->tenant || lv->is_hidden)
+        if (target->group && !g_str_equal(target->group, name))
             continue;
-        pool = *lv->pool ? lvm_group_find_lv(group, lv->pool) : NULL;
-        if (pool && g_strcmp0(pool->tenant, result->tenant) == 0)
-            check_add(result, "untagged", lv->name, REMEDY_TAG,
-                      "thin volume %s is in the tenant's thin pool, which pays "
-                      "for it, but does not have its tag", lv->name);
-        else if (quota_name_parse_lv(result->tenant, lv->name))
-            check_add(result, "untagged", lv->name, REMEDY_TAG,
-                      "LV %s is named as the tenant's, but does not have its "
-                      "tag: nobody is charged for it", lv->name);
-    }
-}
-
-/* ---- the ledger ---------------------------------------------------------- */
-
-static void
-check_same(struct check_result *result, const char *what, uint64_t truth,
-           uint64_t ledger)
-{
-    if (truth != ledger)
-        check_add(result, "ledger-differs", NULL, REMEDY_REREAD,
-                  "%s: LVM says %" PRIu64 ", the ledger %" PRIu64, what, truth,
-                  ledger);
-}
-
-/* check_over_count: more is counted than there is, with nothing in flight, by
- * a sample that is newer than this look. */
-static bool
-check_over_count(const LvmTenant *lvm, struct quota_ledger *ledger,
-                 struct quota_usage *usage, uint64_t *thin_bytes)
-{
-    gint64 end = g_get_monotonic_time() + CHECK_SAMPLE_USEC;
-    uint64_t begin_ns = quota_clock_ns();
-    uint64_t before;
-
-    while (g_get_monotonic_time() < end) {
-        if (survey_thin_bytes(lvm, &before) < 0)
-            return false;
-        quota_usage_read(ledger, usage);
-        if (survey_thin_bytes(lvm, thin_bytes) < 0 ||
-            usage->sampled_bytes <= MAX(*thin_bytes, before))
-            return false;
-        if (usage->sample_ns > begin_ns && before == *thin_bytes)
-            return true;
-        g_usleep(50000);
-    }
-    return false;               /* it is stale, and that is told */
-}
-
-static void
-check_usage(struct check_result *result, const LvmTenant *lvm,
-            struct quota_ledger *ledger)
-{
-    bool is_sampled = instance_is_running() && lvm->thin_dm_uuid;
-    struct quota_usage usage;
-    uint64_t thin_bytes = 0;
-
-    /* The kernel first: whatever it counts then was reserved before, so the
-     * ledger may not say less afterwards.  A discard between the two can make
-     * it do so rightly: hence more than one look. */
-    for (int attempt = 0; ; attempt++) {
-        if (survey_thin_bytes(lvm, &thin_bytes) < 0)
-            return;
-        quota_usage_read(ledger, &usage);
-        if (usage.sampled_bytes + usage.unsampled_bytes >= thin_bytes)
-            break;
-        if (attempt == 2) {
-            check_add(result, "under-count", NULL,
-                      "somebody writes past the quota filter: find who has the "
-                      "volume open; the next sample counts it",
-                      "used bytes: the kernel says %" PRIu64 ", the ledger "
-                      "only %" PRIu64, thin_bytes,
-                      usage.sampled_bytes + usage.unsampled_bytes);
-            return;
-        }
-        g_usleep(100000);
-    }
-    if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST)
-        check_add(result, "ledger-mad", NULL,
-                  "quota-lvmd makes it anew; guests that map the old one must "
-                  "be restarted", "the ledger contradicts itself");
-    if (!is_sampled)
-        return;
-    if (quota_clock_ns() - usage.sample_ns > CHECK_STALE_NS)
-        check_add(result, "not-sampled", NULL,
-                  "see systemctl status quota-lvmd, and what it logs of this "
-                  "tenant", usage.sample_ns
-                  ? "quota-lvmd runs, but its last sample is more than 5 s old"
-                  : "quota-lvmd runs, but has never taken a sample");
-    else if (usage.sampled_bytes != QUOTA_SAMPLE_UNKNOWN &&
-             usage.sampled_bytes > thin_bytes &&
-             check_over_count(lvm, ledger, &usage, &thin_bytes))
-        check_add(result, "over-count", NULL,
-                  "see what quota-lvmd logs of this tenant",
-                  "used bytes: the kernel says %" PRIu64 ", a newer sample in "
-                  "the ledger %" PRIu64, thin_bytes, usage.sampled_bytes);
-}
-
-static void
-check_ledger(struct check_result *result, const LvmGroup *group,
-             const LvmTenant *lvm)
-{
-    struct quota_ledger *ledger = NULL;
-    struct quota_state state;
-    guint before = result->findings->len;
-    int ret;
-
-    /* the ledger that counts is that of the host that has the pool */
-    if (survey_is_elsewhere(group, lvm))
-        return;
-
-    ret = survey_ledger_open(lvm, &ledger);
-    if (ret < 0) {
-        /* nothing runs that would need one: no difference */
-        if (ret != -ENOENT || instance_is_running())
-            check_add(result,
-                      ret == -ENOENT ? "ledger-missing" : "ledger-bad", NULL,
-                      REMEDY_REREAD, "the ledger %s",
-                      quota_ledger_strerror(ret));
-        return;
-    }
-    quota_state_read(ledger, &state);
-    check_same(result, "thick volumes", lvm->state.thick_bytes,
-               state.thick_bytes);
-    check_same(result, "grant", lvm->state.grant_bytes, state.grant_bytes);
-    check_same(result, "chunk", lvm->state.chunk_bytes, state.chunk_bytes);
-    for (size_t i = 0; i < quota_limit_fields_count; i++) {
-        const struct quota_limit_field *field = &quota_limit_fields[i];
-
-        if (field->is_in_ledger)
-            check_same(result, field->name,
-                       quota_limit_get(&lvm->state.limits, field),
-                       quota_limit_get(&state.limits, field));
-    }
-    check_usage(result, lvm, ledger);
-    if (sigbus_taken()) {
-        g_ptr_array_set_size(result->findings, before);
-        check_add(result, "ledger-bad", NULL, REMEDY_REREAD,
-                  "the ledger is truncated");
-    }
-    quota_ledger_close(ledger);
-}
-
-/* ---- a tenant, a group --------------------------------------------------- */
-
-static void
-check_tenant(struct check_result *result, const LvmGroup *group,
-             const LvmTenant *lvm)
-{
-    const struct quota_state *state = &lvm->state;
-    g_autofree char *pool_name = g_strconcat(lvm->tenant,
-                                             "." QUOTA_THIN_POOL_VOLUME, NULL);
-    const LvmLv *pool = lvm_group_find_lv(group, pool_name);
-
-    if (lvm->has_bad_tag)
-        check_add(result, "bad-tag", NULL,
-                  "quota-lvm set writes it anew",
-                  "a tag of its limits cannot be read");
-    if (!lvm->thin_tags)
-        check_add(result, "no-pool", NULL,
-                  "virsh pool-build makes it, or release the LVs",
-                  "it has LVs, but no thin pool that could keep its limits");
-    else if (state->limits.limit_bytes == 0)
-        check_add(result, "no-limit", NULL, "quota-lvm set --limit SIZE",
-                  "it has no limit");
-    else if (state->thick_bytes > state->limits.limit_bytes ||
-             state->grant_bytes > state->limits.limit_bytes -
-                                  state->thick_bytes)
-        check_add(result, "over-limit", pool ? pool->name : NULL,
-                  "raise the limit, or delete volumes: a thin pool cannot "
-                  "shrink, so until then the kernel lets this tenant take more",
-                  "thick volumes and grant, %" PRIu64 " and %" PRIu64 " bytes, "
-                  "are more than the limit of %" PRIu64, state->thick_bytes,
-                  state->grant_bytes, state->limits.limit_bytes);
-
-    for (guint i = 0; i < group->lvs->len; i++) {
-        const LvmLv *lv = g_ptr_array_index(group->lvs, i);
-
-        if (lv->is_hidden || g_strcmp0(lv->tenant, lvm->tenant) != 0)
+        if (target->tenant &&
+            !lvm_group_find_tenant(hold->view, target->tenant))
             continue;
-        check_lv_names(result, group, lv);
-        check_device(result, lv);
-        if (g_str_equal(lv->segtype, "thin-pool"))
-            check_thin_pool(result, lv);
+        target->is_found = true;
+        findings_check_group(hold->view, target->tenant, results);
     }
-    check_untagged(result, group);
-    check_ledger(result, group, lvm);
+    return true;
 }
 
-/* check_leftovers: LVs that are never there for long, unless the command that
- * made them was killed. */
+/* check_strays: ledgers of groups that LVM does not have, or not any more. */
 static void
-check_leftovers(struct check_result *result, const LvmGroup *group)
+check_strays(const GPtrArray *groups, GPtrArray *results)
 {
-    g_autoptr(GRegex) part = g_regex_new(
-        "_(tdata|tmeta|cdata|cmeta|cvol|corig|wcorig|rimage_[0-9]+|"
-        "rmeta_[0-9]+|mimage_[0-9]+|mlog|imeta|iorig|pmspare|vdata|vorigin)$",
-        0, 0, NULL);
-    guint spares = 0, pools = 0;
-
-    for (guint i = 0; i < group->lvs->len; i++) {
-        const LvmLv *lv = g_ptr_array_index(group->lvs, i);
-
-        if (g_str_has_prefix(lv->name, "pvmove"))
-            check_add(result, "pvmove", lv->name,
-                      "go on with pvmove, or give it up with pvmove --abort",
-                      "a pvmove is not finished (%s)", lv->name);
-        if (!lv->is_hidden && g_regex_match(part, lv->name, 0, NULL))
-            check_add(result, "leftover", lv->name,
-                      "remove it with lvremove, if no command of LVM runs",
-                      "LV %s was to be a part of another: a command was "
-                      "interrupted", lv->name);
-        if (lv->is_hidden && g_str_has_suffix(lv->name, "_pmspare"))
-            spares++;
-        if (g_str_has_suffix(lv->segtype, "-pool"))
-            pools++;
-    }
-    if (group->promised.kept_bytes > group->promised.free_bytes)
-        check_add(result, "guarantee-short", NULL,
-                  "vgextend the group, or lower a guarantee",
-                  "guarantees miss %" PRIu64 " bytes, and the group has only %"
-                  PRIu64 " free", group->promised.kept_bytes,
-                  group->promised.free_bytes);
-    if (spares > (pools ? 1 : 0))
-        check_add(result, "leftover", NULL,
-                  "remove it with lvremove",
-                  "%u LVs (..._pmspare) are spares for the metadata of %u thin "
-                  "pools", spares, pools);
-    if (group->missing_devices)
-        check_add(result, "device-missing", NULL,
-                  "bring it back, or see vgreduce --removemissing",
-                  "%" PRIu64 " devices of the group are missing",
-                  group->missing_devices);
-}
-
-/* check_ledgers: a ledger of no tenant keeps nobody from anything, but is not
- * what LVM says.  @group: NULL: one without tenants. */
-static void
-check_ledgers(struct check_result *result, const LvmGroup *group)
-{
-    g_autofree char *path = g_build_filename(QUOTA_LEDGER_DIR, result->group,
-                                             NULL);
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    g_autoptr(GDir) dir = g_dir_open(QUOTA_LEDGER_DIR, 0, NULL);
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        if (name[0] == '.' || quota_name_check_tenant(name, NULL) < 0 ||
-            (group && lvm_group_find_tenant(group, name)))
+        bool is_known = name[0] == '.' ||
+            quota_name_check_group(name, NULL) < 0;
+
+        for (guint i = 0; i < groups->len && !is_known; i++) {
+            const LvmGroup *group = g_ptr_array_index(groups, i);
+
+            is_known = group->tenants->len && g_str_equal(group->name, name);
+        }
+        if (!is_known)
+            findings_check_stray_group(name, results);
+    }
+}
+
+int
+command_check(int argc, char **argv)
+{
+    g_autofree char *group = NULL;
+    gboolean is_json = FALSE;
+    const GOptionEntry entries[] = {
+        ARGUMENTS_ONLY_GROUP(&group),
+        ARGUMENTS_JSON(&is_json),
+        ARGUMENTS_END,
+    };
+    g_autoptr(GPtrArray) targets =
+        g_ptr_array_new_with_free_func((GDestroyNotify)check_target_free);
+    g_autoptr(GPtrArray) results = findings_new();
+    g_autoptr(GPtrArray) groups = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    g_autofree char *text = NULL;
+    int status = EXIT_SUCCESS;
+    bool ok = arguments_parse("Compare LVM, the kernel and the ledgers.",
+                              "[[GROUP/]TENANT...] - check", entries, &argc,
+                              &argv, &status);
+
+    if (!ok)
+        return status;
+    if (!arguments_check_names(group, NULL, &status))
+        return status;
+    for (int i = 1; i < argc || i == 1; i++) {
+        struct check_target *target = g_new0(struct check_target, 1);
+        const char *slash = i < argc ? strchr(argv[i], '/') : NULL;
+
+        g_ptr_array_add(targets, target);
+        target->group = slash ? g_strndup(argv[i], slash - argv[i])
+                              : g_strdup(group);
+        target->tenant = i < argc ? g_strdup(slash ? slash + 1 : argv[i])
+                                  : NULL;
+        if (!arguments_check_names(target->group, target->tenant, &status))
+            return status;
+        if (group && !g_str_equal(group, target->group))
+            return arguments_refuse("'%s' is not in the group %s", argv[i],
+                                    group);
+    }
+
+    groups = lvm_groups_read(group, &why);
+    if (!groups)
+        return arguments_refusal(&why);
+    for (guint i = 0; i < groups->len; i++) {
+        const LvmGroup *one = g_ptr_array_index(groups, i);
+
+        /* groups of others are none of our business */
+        if (one->tenants->len == 0 && !group)
             continue;
-        check_add(result, "ledger-orphan", NULL,
-                  "quota-lvmd removes it at its next scan, or remove the file",
-                  "there is a ledger %s/%s, but no tenant %s", path, name,
-                  name);
+        if (!check_locked(one->name, targets, results, &why))
+            return arguments_refusal(&why);
     }
-}
+    if (argc == 1 && !group)
+        check_strays(groups, results);
+    for (guint i = 0; i < targets->len; i++) {
+        const struct check_target *target = g_ptr_array_index(targets, i);
 
-void
-check_stray_group(const char *name, GPtrArray *results)
-{
-    check_ledgers(check_result_add(results, name, NULL), NULL);
-    if (((struct check_result *)
-         g_ptr_array_index(results, results->len - 1))->findings->len == 0)
-        g_ptr_array_remove_index(results, results->len - 1);
-}
+        if (!target->is_found && target->tenant) {
+            g_autoptr(LvmTenant) none =
+                arguments_find_tenant(target->group, target->tenant, &status);
 
-void
-check_group(const LvmGroup *group, const char *tenant, GPtrArray *results)
-{
-    if (!tenant) {
-        struct check_result *result = check_result_add(results, group->name,
-                                                       NULL);
-
-        check_leftovers(result, group);
-        check_ledgers(result, group);
+            return EXIT_FAILURE;
+        }
     }
-    for (guint i = 0; i < group->tenants->len; i++) {
-        const LvmTenant *lvm = g_ptr_array_index(group->tenants, i);
-
-        if (!tenant || g_str_equal(tenant, lvm->tenant))
-            check_tenant(check_result_add(results, group->name, lvm->tenant),
-                         group, lvm);
-    }
+    text = is_json ? findings_json(results) : findings_text(results);
+    g_print("%s", text);
+    return findings_count(results) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

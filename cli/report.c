@@ -53,8 +53,8 @@ static const struct report_field report_fields[] = {
       REPORT_AT(unsampled_bytes) },
     { "over_limit", NULL, "Over limit", REPORT_FLAG,
       REPORT_AT(is_over_limit) },
-    { "refused_total", NULL, "Refused writes", REPORT_COUNT,
-      REPORT_AT(refused_total) },
+    { "refused_writes", NULL, "Refused writes", REPORT_COUNT,
+      REPORT_AT(refused_writes) },
     { "writers", NULL, "Attached disks", REPORT_COUNT, REPORT_AT(writers) },
     { NULL, "RATE", NULL, REPORT_RATE, REPORT_AT(limits) },
 };

@@ -40,7 +40,7 @@ struct report {
     uint64_t group_free_bytes;
     uint64_t unsampled_bytes;   /* reserved since the last sample: counted at
                                    admission, until the kernel confirms it */
-    uint64_t refused_total;     /* writes refused since the ledger was made */
+    uint64_t refused_writes;    /* writes refused since the ledger was made */
     uint64_t writers;           /* attached filters */
     bool is_over_limit;
     GArray *volumes;            /* struct report_volume; NULL: not known */

@@ -24,14 +24,6 @@ survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes)
     return ret;
 }
 
-bool
-survey_is_elsewhere(const LvmGroup *group, const LvmTenant *lvm)
-{
-    uint64_t bytes;
-
-    return group->is_shared && survey_thin_bytes(lvm, &bytes) == -ENODEV;
-}
-
 int
 survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger)
 {
@@ -39,6 +31,27 @@ survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger)
     int ret = quota_ledger_path(lvm->group, lvm->tenant, path, sizeof(path));
 
     return ret < 0 ? ret : quota_ledger_open(path, false, ledger);
+}
+
+const char *
+survey_ledger_remedy(int error)
+{
+    /* whoever makes ledgers leaves one alone that he cannot open for these */
+    switch (error < 0 ? -error : error) {
+    case EACCES:
+    case EPERM:
+        return "only root may open it; if this is root, see what the host's "
+               "security policy denies";
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return "memory or file descriptors are short: try again";
+    case EPROTONOSUPPORT:
+        return "quota-lvm, quota-lvmd and libvirtd must be of one version: "
+               "restart what was not since the upgrade";
+    default:
+        return SURVEY_REREAD;
+    }
 }
 
 /* survey_volumes: the volumes that are attached or have limits of their own. */
@@ -60,10 +73,11 @@ survey_volumes(const LvmTenant *lvm, const struct quota_ledger *ledger)
         };
 
         if (ret == -EAGAIN || (!usage.writers && !usage.limit_bytes) ||
-            quota_name_check_volume(lvm->tenant, usage.name, NULL) < 0)
+            quota_name_check_volume(lvm->group, lvm->tenant, usage.name,
+                                    NULL) < 0)
             continue;
         g_strlcpy(volume.name, usage.name, sizeof(volume.name));
-        if (thin_status_read_mapped(lvm->group, lvm->tenant, volume.name,
+        if (thin_status_read_volume(lvm->group, lvm->tenant, volume.name,
                                     &volume.used_bytes) < 0)
             volume.used_bytes = REPORT_UNKNOWN;
         g_array_append_val(volumes, volume);
@@ -90,7 +104,7 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
         .thin_bytes = REPORT_UNKNOWN,
         .available_bytes = REPORT_UNKNOWN,
         .unsampled_bytes = REPORT_UNKNOWN,
-        .refused_total = REPORT_UNKNOWN,
+        .refused_writes = REPORT_UNKNOWN,
         .writers = REPORT_UNKNOWN,
     };
 
@@ -118,7 +132,7 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
         report->volumes = survey_volumes(lvm, ledger);
         if (!sigbus_taken()) {
             report->unsampled_bytes = usage.unsampled_bytes;
-            report->refused_total = usage.refused_total;
+            report->refused_writes = usage.refused_writes;
         } else {
             report->writers = REPORT_UNKNOWN;
             report_clear(report);

@@ -6,7 +6,9 @@
 #ifndef QLVM_SURVEY_H
 #define QLVM_SURVEY_H
 
-#include "lvm.h"
+#include <quota-ledger.h>
+
+#include "read.h"
 #include "report.h"
 
 /*
@@ -16,15 +18,17 @@
  */
 void survey_tenant(const LvmTenant *lvm, struct report *report);
 
-/* survey_ledger_open: the tenant's ledger, to be read. */
+/* survey_ledger_open: the tenant's ledger, to be read.  survey_ledger_remedy:
+ * what to do about an error of it, in words. */
 int survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger);
+const char *survey_ledger_remedy(int error);
+
+/* What makes a ledger anew that is none, or differs from LVM. */
+#define SURVEY_REREAD "virsh pool-refresh, or quota-lvmd (at its next scan, or " \
+    "quota-lvmd --once), reads LVM anew"
 
 /* survey_thin_bytes: used bytes of the tenant's thin pool, 0 without one.
  * -ENODEV: it is not active. */
 int survey_thin_bytes(const LvmTenant *lvm, uint64_t *bytes);
-
-/* survey_is_elsewhere: whether another host may have the tenant: its group is
- * shared by lvmlockd, and its thin pool is not active here. */
-bool survey_is_elsewhere(const LvmGroup *group, const LvmTenant *lvm);
 
 #endif

@@ -105,7 +105,7 @@ gauge_read_volumes(struct gauge *gauge, const struct quota_ledger *ledger,
             now_ns < gauge->volume_ns[i] + GAUGE_VOLUME_NS)
             continue;
         gauge->volume_ns[i] = now_ns;
-        if (thin_status_read_mapped(gauge->group, gauge->tenant, volume.name,
+        if (thin_status_read_volume(gauge->group, gauge->tenant, volume.name,
                                     &bytes) == 0)
             sample->volume[i].used_bytes = bytes;
     }

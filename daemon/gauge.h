@@ -8,7 +8,9 @@
 #ifndef QLVM_GAUGE_H
 #define QLVM_GAUGE_H
 
-#include "lvm.h"
+#include <quota-ledger.h>
+
+#include "read.h"
 #include "thin-status.h"
 
 struct gauge {

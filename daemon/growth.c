@@ -5,11 +5,10 @@
  * No state: a process killed between any two lines leaves LVM and the kernel
  * right, and the next reading of them makes the ledger right.
  */
-#include <gio/gio.h>
+#include <errno.h>
 
 #include "growth.h"
-#include "lvm.h"
-#include "thin-status.h"
+#include "plans.h"
 
 static uint64_t
 growth_step(const struct quota_state *state)
@@ -73,85 +72,64 @@ growth_decide(const struct quota_state *state, uint64_t extent_bytes,
                              (wanted % extent_bytes != 0));
 }
 
-/*
- * The kernel is asked before LVM: it is the one that serves the writers, it
- * answers at once, and an `lvs` would keep them waiting.
- */
-static void
-growth_publish_grant(struct quota_ledger *ledger, LvmTenant *lvm,
-                     uint64_t added_bytes)
+/* growth_outcome_of: what became of it, by the reason of a refusal. */
+static enum growth_outcome
+growth_outcome_of(const LvmRefusal *why)
 {
-    struct thin_status status;
+    if ((why->why == LVM_WHY_COMMAND && why->error == -EBUSY) ||
+        (why->why == LVM_WHY_LOCK && why->error == -ETIMEDOUT))
+        return GROWTH_BUSY;
+    return GROWTH_FAILED;
+}
 
-    if (thin_status_read(lvm->thin_dm_uuid, &status) < 0)
-        return;
-    lvm->state.grant_bytes = status.total_blocks * lvm->state.chunk_bytes;
-    lvm->state.group_free_bytes -= MIN(added_bytes,
-                                       lvm->state.group_free_bytes);
-    quota_state_publish(ledger, &lvm->state);
-    quota_doorbell_ring(ledger);
+/* Next to the data LVM may enlarge the pool's metadata and the
+ * group's spare, by an amount that it alone knows: near the end of the group ask
+ * for less until it fits. */
+static enum growth_outcome
+growth_extend(LvmHold *hold, uint64_t extents, uint64_t *added_bytes,
+              LvmRefusal *why)
+{
+    for (; extents; extents /= 2) {
+        g_autoptr(LvmPlan) plan = lvm_plan_pool_grow(hold->view, hold->tenant,
+                                                     extents, why);
+
+        if (plan && (lvm_hold_run(hold, plan, why) || hold->has_grown)) {
+            *added_bytes = extents * hold->view->extent_bytes;
+            return GROWTH_DONE;
+        }
+        if (why->why != LVM_WHY_COMMAND || why->error != -ENOSPC)
+            return growth_outcome_of(why);
+    }
+    return GROWTH_SHORT;
 }
 
 enum growth_outcome
-growth_run(const char *group, const char *tenant, struct quota_ledger *ledger,
-           const struct growth_need *need,
-           uint64_t *added_bytes, GError **error)
+growth_run(const char *group, const char *tenant, const char *thin_dm_uuid,
+           struct quota_ledger *ledger, const struct growth_need *need,
+           uint64_t *added_bytes, LvmRefusal *why)
 {
-    g_autoptr(LvmTenant) lvm = NULL;
-    g_autoptr(LvmTenant) after = NULL;
-    g_autoptr(GError) failure = NULL;
-    enum growth_outcome outcome = GROWTH_FAILED;
+    g_autoptr(LvmHold) hold = lvm_hold_new(group, tenant, "grow", why);
+    enum growth_outcome outcome;
     struct growth_plan plan;
-    int lock_fd;
+    const LvmTenant *lvm;
 
     *added_bytes = 0;
-    lock_fd = quota_group_lock(group);
-    if (lock_fd < 0) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-lock_fd),
-                    "cannot lock the group: %s", g_strerror(-lock_fd));
+    if (!hold)
+        return growth_outcome_of(why);
+    lvm_hold_borrow(hold, ledger);
+    if (!lvm_hold_read(hold, why))
         return GROWTH_FAILED;
-    }
-
-    lvm = lvm_tenant_read(group, tenant, &failure);
-    if (!lvm) {
-        outcome = failure ? GROWTH_FAILED : GROWTH_GONE;
-        goto out;
-    }
+    lvm = lvm_hold_tenant(hold);
+    if (!lvm)
+        return GROWTH_GONE;
     quota_state_publish(ledger, &lvm->state);
+    if (g_strcmp0(lvm->thin_dm_uuid, thin_dm_uuid) != 0)
+        return GROWTH_REPLACED;
     growth_decide(&lvm->state, lvm->extent_bytes, need, &plan);
-    if (!lvm->thin_dm_uuid || plan.extents == 0) {
+    if (!lvm->thin_dm_uuid || plan.extents == 0)
         outcome = GROWTH_NOT_NEEDED;
-        goto out;
-    }
-
-    /* Next to the data LVM may enlarge the pool's metadata and the group's
-     * spare, by an amount that it alone knows: near the end of the group ask
-     * for less until it fits. */
-    while (!lvm_thin_pool_extend(lock_fd, group, tenant, plan.extents,
-                                 &failure)) {
-        if (lvm_error_is_busy(failure))
-            outcome = GROWTH_BUSY;
-        if (!lvm_error_is_short(failure))
-            goto out;
-        plan.extents /= 2;
-        if (plan.extents == 0) {
-            outcome = GROWTH_SHORT;
-            goto out;
-        }
-        g_clear_error(&failure);
-    }
-    *added_bytes = plan.extents * lvm->extent_bytes;
-    outcome = GROWTH_DONE;
-    growth_publish_grant(ledger, lvm, *added_bytes);
-
-    /* What it cost the group besides is only known to LVM. */
-    after = lvm_tenant_read(group, tenant, NULL);
-    if (after)
-        quota_state_publish(ledger, &after->state);
- out:
-    quota_group_unlock(lock_fd);
+    else
+        outcome = growth_extend(hold, plan.extents, added_bytes, why);
     quota_doorbell_ring(ledger);
-    if (failure)
-        g_propagate_error(error, g_steal_pointer(&failure));
     return outcome;
 }

@@ -8,8 +8,7 @@
 #ifndef QLVM_GROWTH_H
 #define QLVM_GROWTH_H
 
-#include <glib.h>
-#include <quota-ledger.h>
+#include "hold.h"
 
 struct growth_plan {
     uint64_t extents;           /* to add to the thin pool; 0: none */
@@ -44,18 +43,22 @@ enum growth_outcome {
     GROWTH_SHORT,               /* the group had not the extents after all */
     GROWTH_BUSY,                /* another host keeps LVM from changing it */
     GROWTH_GONE,                /* LVM knows no such tenant */
+    GROWTH_REPLACED,            /* its thin pool is another one by now */
     GROWTH_FAILED               /* a command failed: see the error */
 };
 
 /*
  * growth_run: read, decide and extend under the group's lock, and publish
- * each new state to @ledger; rings its doorbell when there is more room.
- * Blocks for as long as LVM takes.  @added_bytes may be 0 with any outcome but
- * GROWTH_DONE.
+ * each new state to @ledger; rings its doorbell when there is more room.  @why, which
+ * is to be cleared, has the words of GROWTH_FAILED, _BUSY and _SHORT.
+ * @thin_dm_uuid is the pool that @need is of (NULL: there was none): no other is
+ * grown for it.  Blocks for as long as LVM takes.  @added_bytes may be 0 with any
+ * outcome but GROWTH_DONE.
  */
 enum growth_outcome growth_run(const char *group, const char *tenant,
+                               const char *thin_dm_uuid,
                                struct quota_ledger *ledger,
                                const struct growth_need *need,
-                               uint64_t *added_bytes, GError **error);
+                               uint64_t *added_bytes, LvmRefusal *why);
 
 #endif

@@ -19,8 +19,8 @@ typedef void (*KeeperScanned)(unsigned tenants, bool ok, void *opaque);
 
 Keeper *keeper_new(uint64_t interval_ns, KeeperScanned scanned, void *opaque);
 
-/* keeper_run_once: read, sample and grow all tenants in the calling thread,
- * until there is nothing left to do.  False: something failed, see the log. */
+/* keeper_run_once: read, sample and grow all tenants in the calling thread, until
+ * nothing is left to do.  False: something failed, see the log. */
 bool keeper_run_once(Keeper *keeper);
 
 /* keeper_start: begin with a scan of all groups. */
@@ -29,8 +29,8 @@ void keeper_start(Keeper *keeper);
 /* keeper_rescan: read everything again, e.g. after SIGHUP. */
 void keeper_rescan(Keeper *keeper);
 
-/* keeper_look: something happened to a tenant's ledger. */
-void keeper_look(Keeper *keeper, const char *group, const char *tenant);
+/* keeper_check: a tenant's ledger was created, changed or removed. */
+void keeper_check(Keeper *keeper, const char *group, const char *tenant);
 
 /* keeper_free: end all samplers; waits for LVM's commands that still run. */
 void keeper_free(Keeper *keeper);

@@ -10,19 +10,21 @@
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #ifdef HAVE_LIBSYSTEMD
 # include <systemd/sd-daemon.h>
+# define daemon_notify(...) sd_notifyf(0, __VA_ARGS__)
+#else
+# define daemon_notify(...) ((void)0)
 #endif
 
 #include "config-tools.h"
+#include "host.h"
 #include "instance.h"
 #include "keeper.h"
 #include "log.h"
 #include "quota-ledger.h"
 #include "sigbus.h"
-#include "thin-status.h"
 #include "watch.h"
 
 typedef struct {
@@ -38,20 +40,6 @@ typedef struct {
     unsigned tenants;
     bool ok;
 } DaemonScanned;
-
-static void G_GNUC_PRINTF(1, 2)
-daemon_notify(const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-#ifdef HAVE_LIBSYSTEMD
-    sd_notify(0, text);
-#endif
-}
 
 static gboolean
 daemon_scanned_idle(gpointer opaque)
@@ -89,7 +77,7 @@ daemon_ledger_changed(const char *group, const char *tenant, void *opaque)
 {
     Daemon *daemon = opaque;
 
-    keeper_look(daemon->keeper, group, tenant);
+    keeper_check(daemon->keeper, group, tenant);
 }
 
 static gboolean
@@ -127,7 +115,7 @@ daemon_run(uint64_t interval_ns, guint rescan_sec)
     Daemon daemon = { .loop = loop };
 
     daemon.keeper = keeper_new(interval_ns, daemon_scanned, &daemon);
-    /* the watch stands before the first scan, so that no ledger is missed
+    /* the watch begins before the first scan, so that no ledger is missed
      * between the two */
     watch = watch_new(QUOTA_LEDGER_DIR, daemon_ledger_changed, &daemon,
                       &error);
@@ -139,8 +127,8 @@ daemon_run(uint64_t interval_ns, guint rescan_sec)
     g_unix_signal_add(SIGTERM, daemon_stop, &daemon);
     g_unix_signal_add(SIGINT, daemon_stop, &daemon);
     g_unix_signal_add(SIGHUP, daemon_rescan, &daemon);
-    /* for what nobody tells us: a command killed between LVM and the ledger,
-     * tags and volumes changed by hand, a ledger that was scribbled over */
+    /* for changes without a notification: a command killed between LVM and the
+     * ledger, tags and volumes changed by hand, a corrupted ledger */
     if (rescan_sec)
         g_timeout_add_seconds(rescan_sec, daemon_rescan, &daemon);
 #ifdef HAVE_LIBSYSTEMD
@@ -232,7 +220,7 @@ main(int argc, char **argv)
     log_init("quota-lvmd", is_verbose);
     signal(SIGPIPE, SIG_IGN);
     sigbus_install();
-    thin_status_init();
+    host_init();
 
     ret = instance_claim();
     if (ret == -EALREADY) {
@@ -241,8 +229,9 @@ main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (ret < 0) {
-        log_message(LOG_ERR, "cannot use %s: %s", QUOTA_LEDGER_DIR,
-                    g_strerror(-ret));
+        log_message(LOG_ERR, "cannot use %s: %s%s", QUOTA_LEDGER_DIR,
+                    g_strerror(-ret), ret == -EACCES || ret == -EPERM
+                    ? " (quota-lvmd runs as root)" : "");
         return EXIT_FAILURE;
     }
     return is_once ? daemon_run_once(interval_ns) 

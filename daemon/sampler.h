@@ -10,35 +10,38 @@
 #ifndef QLVM_SAMPLER_H
 #define QLVM_SAMPLER_H
 
-#include "lvm.h"
+#include "read.h"
 
 typedef struct Sampler Sampler;
 
-/* SamplerEnded: LVM does not know the tenant any more; called once, by the
+/* SamplerEnded: LVM does not have the tenant any more; called once, by the
  * sampler's own thread, which ends. */
 typedef void (*SamplerEnded)(const char *group, const char *tenant,
                              void *opaque);
+
+/* sampler_ledger_error: why a ledger cannot be created, and what helps. */
+char *sampler_ledger_error(int error);
 
 /* sampler_new: takes @ledger, to which @lvm's state was published under the
  * group's lock. */
 Sampler *sampler_new(const LvmTenant *lvm, struct quota_ledger *ledger,
                      uint64_t interval_ns, SamplerEnded ended, void *opaque);
 
-/* sampler_turn: sample once and begin to grow where that is needed; only
- * while no thread runs, and the caller may hold the group's lock.
- * sampler_settle, without that lock, waits for the growth and samples again
- * until there is nothing left to do.  False: no sample could be taken. */
-bool sampler_turn(Sampler *sampler);
+/* sampler_run: sample once and begin to grow if needed; only while no thread runs.
+ * The caller may hold the group's lock.  sampler_settle, without that lock, waits
+ * for the growth and samples again until nothing is left to do.  False: no sample
+ * could be taken. */
+bool sampler_run(Sampler *sampler);
 bool sampler_settle(Sampler *sampler);
 
-/* sampler_start: from now on a thread does it, at each ring of the doorbell
- * and each interval. */
+/* sampler_start: from now on a thread runs it, at each ring of the doorbell and
+ * each interval. */
 int sampler_start(Sampler *sampler);
 
-/* sampler_poke: have the thread look at its ledger now. */
+/* sampler_poke: make the thread run now. */
 void sampler_poke(Sampler *sampler);
 
-/* sampler_ask_stop: have the thread end; sampler_free waits for it. */
+/* sampler_ask_stop: ask the thread to end; sampler_free waits for it. */
 void sampler_ask_stop(Sampler *sampler);
 void sampler_free(Sampler *sampler);
 

@@ -41,7 +41,7 @@ watch_add_group(Watch *watch, const char *group)
         return;                 /* a file, or gone already */
     g_hash_table_replace(watch->groups, GINT_TO_POINTER(wd), g_strdup(group));
 
-    /* what was made before the watch stood */
+    /* created before the watch began */
     dir = g_dir_open(path, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {
         if (quota_name_check_tenant(name, NULL) == 0)

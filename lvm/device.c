@@ -5,45 +5,51 @@
  * A command of LVM that is killed between loading a table and resuming the
  * device leaves both to be seen here, and nowhere in LVM's own metadata.
  */
-#include <errno.h>
-#include <libdevmapper.h>
+#include <unistd.h>
 
 #include "device.h"
+#include "dm.h"
+
+/* How long udev may look at a device. */
+#define IN_USE_TRIES 300
+#define IN_USE_WAIT_US (10 * 1000)
 
 int
 device_read(const char *dm_uuid, struct device *device)
 {
-    struct dm_task *task = dm_task_create(DM_DEVICE_TABLE);
-    uint64_t start, length, end = 0;
-    char *type, *params;
-    struct dm_info info;
-    void *next = NULL;
-    int ret = -ENOMEM;
+    const struct lvm_dm_device which = { .uuid = dm_uuid };
+    struct lvm_dm_answer answer;
+    int ret = lvm_dm_ask(DM_DEVICE_TABLE, &which, false, &answer);
 
-    if (!task || !dm_task_set_uuid(task, dm_uuid))
-        goto out;
-    if (!dm_task_run(task)) {
-        int error = dm_task_get_errno(task);
-
-        ret = error == ENXIO ? -ENODEV : error ? -error : -EIO;
-        goto out;
-    }
-    if (!dm_task_get_info(task, &info) || !info.exists) {
-        ret = -ENODEV;
-        goto out;
-    }
-    do {
-        next = dm_get_next_target(task, next, &start, &length, &type, &params);
-        if (type && start + length > end)
-            end = start + length;
-    } while (next);
-    device->size_bytes = end * 512;
-    device->is_open = info.open_count > 0;
-    device->is_suspended = info.suspended;
-    device->has_new_table = info.inactive_table;
-    ret = 0;
- out:
-    if (task)
-        dm_task_destroy(task);
+    device->size_bytes = answer.size_bytes;
+    device->is_open = answer.is_open;
+    device->is_suspended = answer.is_suspended;
+    device->has_new_table = answer.has_new_table;
     return ret;
+}
+
+bool
+device_is_active(const char *group, const char *lv, bool *is_open)
+{
+    const struct lvm_dm_device which = { .group = group, .lv = lv };
+    struct lvm_dm_answer answer;
+    bool is_active = lvm_dm_ask(DM_DEVICE_INFO, &which, false, &answer) == 0;
+
+    if (is_open)
+        *is_open = is_active && answer.is_open;
+    return is_active;
+}
+
+bool
+device_is_in_use(const char *group, const char *lv)
+{
+    bool is_open;
+
+    for (unsigned i = 0; i < IN_USE_TRIES; i++) {
+        (void)device_is_active(group, lv, &is_open);
+        if (!is_open)
+            return false;
+        usleep(IN_USE_WAIT_US);
+    }
+    return true;
 }

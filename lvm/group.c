@@ -9,42 +9,67 @@
 
 #include "group.h"
 
-void
-lvm_tenant_free(LvmTenant *tenant)
+LvmTenant *
+lvm_tenant_ref(LvmTenant *tenant)
 {
-    if (!tenant)
-        return;
+    return g_atomic_rc_box_acquire(tenant);
+}
+
+static void
+lvm_tenant_clear(LvmTenant *tenant)
+{
     g_free(tenant->group);
     g_free(tenant->tenant);
     g_free(tenant->thin_dm_uuid);
+    g_free(tenant->definition);
     g_strfreev(tenant->thin_tags);
-    g_free(tenant);
+    g_ptr_array_unref(tenant->lvs);
+}
+
+void
+lvm_tenant_unref(LvmTenant *tenant)
+{
+    if (tenant)
+        g_atomic_rc_box_release_full(tenant, (GDestroyNotify)lvm_tenant_clear);
 }
 
 static void
 lvm_lv_free(LvmLv *lv)
 {
     g_free(lv->name);
+    g_free(lv->uuid);
     g_free(lv->segtype);
     g_free(lv->tags);
-    g_free(lv->uuid);
     g_free(lv->dm_uuid);
     g_free(lv->pool);
     g_free(lv->origin);
+    g_free(lv->unknown);
     g_free(lv->tenant);
     g_free(lv);
 }
 
-void
-lvm_group_free(LvmGroup *group)
+LvmGroup *
+lvm_group_ref(LvmGroup *group)
 {
-    if (!group)
-        return;
+    return g_atomic_rc_box_acquire(group);
+}
+
+static void
+lvm_group_clear(LvmGroup *group)
+{
     g_free(group->name);
     g_strfreev(group->tags);
-    g_clear_pointer(&group->lvs, g_ptr_array_unref);
-    g_clear_pointer(&group->tenants, g_ptr_array_unref);
-    g_free(group);
+    g_hash_table_unref(group->lv_by_name);
+    g_hash_table_unref(group->tenant_by_name);
+    g_ptr_array_unref(group->tenants);
+    g_ptr_array_unref(group->lvs);
+}
+
+void
+lvm_group_unref(LvmGroup *group)
+{
+    if (group)
+        g_atomic_rc_box_release_full(group, (GDestroyNotify)lvm_group_clear);
 }
 
 /*
@@ -72,99 +97,186 @@ lvm_dm_uuid(const char *group_uuid, const char *lv_uuid, bool is_thin_pool)
     return g_string_free(g_steal_pointer(&uuid), FALSE);
 }
 
-/* lvm_lv_take_tenant: the first tenant whom the tags name. */
-static void
-lvm_lv_take_tenant(LvmLv *lv)
-{
-    g_auto(GStrv) list = g_strsplit(lv->tags, ",", -1);
-
-    for (char **tag = list; *tag; tag++) {
-        const char *tenant = quota_tag_parse_tenant(*tag);
-
-        if (!tenant || quota_name_check_tenant(tenant, NULL) < 0)
-            continue;
-        if (!lv->tenant)
-            lv->tenant = g_strdup(tenant);
-        else if (!g_str_equal(lv->tenant, tenant))
-            lv->is_of_two = true;
-    }
-}
-
 static LvmLv *
 lvm_lv_new(const struct quota_metadata_group *group,
            const struct quota_metadata_lv *from)
 {
     LvmLv *lv = g_new0(LvmLv, 1);
+    struct quota_owner owner;
     const char *origin = from->origin ? from->origin : from->external_origin;
 
     lv->name = g_strdup(from->name);
+    lv->uuid = g_strdup(from->uuid);
     lv->segtype = g_strdup(from->segtype);
     lv->tags = g_strdup(from->tags);
-    lv->uuid = g_strdup(from->uuid);
     lv->dm_uuid = lvm_dm_uuid(group->uuid, from->uuid,
                               g_str_equal(from->segtype, "thin-pool"));
     lv->pool = g_strdup(from->thin_pool ? from->thin_pool : "");
     lv->origin = g_strdup(origin ? origin : "");
+    lv->unknown = g_strdup(from->unknown ? from->unknown : "");
+    lv->origin_bytes = from->origin_bytes;
+    lv->metadata_bytes = from->metadata_bytes;
     lv->transaction = from->transaction;
+    lv->data_stripes = from->data_stripes;
+    lv->data_copies = from->data_copies;
     lv->is_hidden = !from->is_visible;
+    lv->is_read_only = !from->is_writable;
     lv->lv = (struct quota_lv) {
-        .name = lv->name,
         .segtype = lv->segtype,
         .tags = lv->tags,
         .size_bytes = from->size_bytes,
         .physical_bytes = from->physical_bytes,
         .chunk_bytes = from->chunk_bytes,
     };
-    lvm_lv_take_tenant(lv);
+    quota_owner_find(lv->tags, lv->name, &owner);
+    if (*owner.tenant) {
+        lv->tenant = g_strdup(owner.tenant);
+        lv->volume = quota_name_parse_lv(lv->tenant, lv->name);
+    }
+    lv->is_of_two = owner.is_of_two;
+    lv->is_of_invalid = owner.is_of_invalid;
     return lv;
 }
 
 LvmTenant *
 lvm_group_find_tenant(const LvmGroup *group, const char *tenant)
 {
-    for (guint i = 0; i < group->tenants->len; i++) {
-        LvmTenant *found = g_ptr_array_index(group->tenants, i);
-
-        if (g_str_equal(found->tenant, tenant))
-            return found;
-    }
-    return NULL;
+    return g_hash_table_lookup(group->tenant_by_name, tenant);
 }
 
 const LvmLv *
 lvm_group_find_lv(const LvmGroup *group, const char *name)
 {
+    return g_hash_table_lookup(group->lv_by_name, name);
+}
+
+struct quota_group
+lvm_group_others(const LvmGroup *group, const char *tenant)
+{
+    const LvmTenant *found = lvm_group_find_tenant(group, tenant);
+
+    return found ? quota_group_without(&group->promised, &found->state)
+                 : group->promised;
+}
+
+const LvmLv *
+lvm_tenant_find_volume(const LvmGroup *group, const char *tenant,
+                       const char *volume)
+{
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    const LvmLv *lv;
+
+    if (quota_name_format_lv(tenant, volume, name) < 0)
+        return NULL;
+    lv = lvm_group_find_lv(group, name);
+    return lv && !lv->is_hidden && g_strcmp0(lv->tenant, tenant) == 0 ? lv : NULL;
+}
+
+bool
+lvm_lv_has_tag(const LvmLv *lv, const char *tag)
+{
+    size_t length = strlen(tag);
+    const char *at = lv->tags;
+
+    for (; *at; at += strcspn(at, ","), at += *at == ',') {
+        if (strncmp(at, tag, length) == 0 &&
+            (at[length] == ',' || at[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+bool
+lvm_lv_is_thin(const LvmLv *lv)
+{
+    return g_str_equal(lv->segtype, "thin");
+}
+
+bool
+lvm_lv_is_pool(const LvmLv *lv)
+{
+    return g_str_has_suffix(lv->segtype, "-pool");
+}
+
+bool
+lvm_lv_is_thick_snapshot(const LvmLv *lv)
+{
+    return *lv->origin && !lvm_lv_is_thin(lv);
+}
+
+uint64_t
+lvm_lv_taken_bytes(const LvmLv *lv)
+{
+    return MAX(lv->lv.size_bytes, lv->lv.physical_bytes);
+}
+
+const LvmLv *
+lvm_group_find_thick_snapshot(const LvmGroup *group, const LvmLv *origin)
+{
     for (guint i = 0; i < group->lvs->len; i++) {
         const LvmLv *lv = g_ptr_array_index(group->lvs, i);
 
-        if (g_str_equal(lv->name, name))
+        if (!lv->is_hidden && lvm_lv_is_thick_snapshot(lv) &&
+            g_str_equal(lv->origin, origin->name))
             return lv;
     }
     return NULL;
 }
 
+static LvmTenant *
+lvm_tenant_new(const LvmGroup *group, const char *name)
+{
+    LvmTenant *tenant = g_atomic_rc_box_new0(LvmTenant);
+
+    tenant->group = g_strdup(group->name);
+    tenant->tenant = g_strdup(name);
+    tenant->extent_bytes = group->extent_bytes;
+    tenant->lvs = g_ptr_array_new();
+    return tenant;
+}
+
+static void
+lvm_tenant_take_pool(LvmTenant *tenant, const LvmLv *pool)
+{
+    tenant->thin_pool = pool;
+    tenant->thin_dm_uuid = g_strdup(pool->dm_uuid);
+    tenant->thin_tags = g_strsplit(pool->tags, ",", -1);
+    for (char **tag = tenant->thin_tags; *tag; tag++) {
+        if (g_str_has_prefix(*tag, QUOTA_TAG_DEFINITION) && !tenant->definition)
+            tenant->definition = g_strdup(*tag + strlen(QUOTA_TAG_DEFINITION));
+    }
+}
+
+/* A tenant has one thin pool, <tenant>._thin.  Another one with its tag is
+ * charged whole, as thick, and sets no limits. */
+static bool
+lvm_lv_is_foreign_pool(const LvmLv *lv)
+{
+    return g_str_equal(lv->segtype, "thin-pool") &&
+           g_strcmp0(lv->volume, QUOTA_THIN_POOL_VOLUME) != 0;
+}
+
 static void
 lvm_group_charge_lv(LvmGroup *group, const LvmLv *lv)
 {
+    struct quota_lv charged = lv->lv;
     LvmTenant *tenant;
 
     if (!lv->tenant || lv->is_hidden)
         return;
     tenant = lvm_group_find_tenant(group, lv->tenant);
     if (!tenant) {
-        tenant = g_new0(LvmTenant, 1);
-        tenant->group = g_strdup(group->name);
-        tenant->tenant = g_strdup(lv->tenant);
-        tenant->extent_bytes = group->extent_bytes;
+        tenant = lvm_tenant_new(group, lv->tenant);
         g_ptr_array_add(group->tenants, tenant);
+        g_hash_table_insert(group->tenant_by_name, tenant->tenant, tenant);
     }
-    if (quota_state_charge(&tenant->state, &lv->lv) < 0)
+    g_ptr_array_add(tenant->lvs, (gpointer)lv);
+    if (lvm_lv_is_foreign_pool(lv))
+        charged.segtype = "linear";
+    else if (g_str_equal(lv->segtype, "thin-pool"))
+        lvm_tenant_take_pool(tenant, lv);
+    if (quota_state_charge(&tenant->state, &charged) < 0)
         tenant->has_bad_tag = true;
-
-    if (g_str_equal(lv->segtype, "thin-pool") && !tenant->thin_dm_uuid) {
-        tenant->thin_dm_uuid = g_strdup(lv->dm_uuid);
-        tenant->thin_tags = g_strsplit(lv->tags, ",", -1);
-    }
 }
 
 static gint
@@ -212,7 +324,7 @@ lvm_group_promise(LvmGroup *group)
 LvmGroup *
 lvm_group_new(const struct quota_metadata_group *metadata)
 {
-    LvmGroup *group = g_new0(LvmGroup, 1);
+    LvmGroup *group = g_atomic_rc_box_new0(LvmGroup);
 
     group->name = g_strdup(metadata->name);
     group->tags = g_strsplit(metadata->tags, ",", -1);
@@ -220,13 +332,20 @@ lvm_group_new(const struct quota_metadata_group *metadata)
     group->promised.size_bytes = metadata->size_bytes;
     group->promised.free_bytes = metadata->free_bytes;
     group->missing_devices = metadata->missing + metadata->unread;
+    group->is_exported = metadata->is_exported;
     group->is_shared = metadata->is_shared;
     group->lvs = g_ptr_array_new_with_free_func((GDestroyNotify)lvm_lv_free);
     group->tenants =
-        g_ptr_array_new_with_free_func((GDestroyNotify)lvm_tenant_free);
+        g_ptr_array_new_with_free_func((GDestroyNotify)lvm_tenant_unref);
+    group->lv_by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    group->tenant_by_name = g_hash_table_new(g_str_hash, g_str_equal);
 
-    for (size_t i = 0; i < metadata->nlvs; i++)
-        g_ptr_array_add(group->lvs, lvm_lv_new(metadata, &metadata->lvs[i]));
+    for (size_t i = 0; i < metadata->nlvs; i++) {
+        LvmLv *lv = lvm_lv_new(metadata, &metadata->lvs[i]);
+
+        g_ptr_array_add(group->lvs, lv);
+        g_hash_table_insert(group->lv_by_name, lv->name, lv);
+    }
     g_ptr_array_sort(group->lvs, lvm_lvs_compare);
     for (guint i = 0; i < group->lvs->len; i++)
         lvm_group_charge_lv(group, g_ptr_array_index(group->lvs, i));

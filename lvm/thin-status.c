@@ -6,12 +6,12 @@
  * libdevmapper's open control device.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <libdevmapper.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dm.h"
 #include "quota-limits.h"
 #include "thin-status.h"
 
@@ -26,19 +26,24 @@ thin_status_silence(int level, const char *file, int line, int dm_errno,
 void
 thin_status_init(void)
 {
-    struct dm_task *task;
-
     dm_log_with_errno_init(thin_status_silence);
+    lvm_dm_hold();
+}
 
-    /* libdevmapper opens the control device and compares versions on first
-     * use, into plain variables: have that behind us before threads come.
-     * A status needs none of its other globals. */
-    dm_hold_control_dev(1);
-    task = dm_task_create(DM_DEVICE_VERSION);
-    if (task) {
-        (void)dm_task_run(task);
-        dm_task_destroy(task);
+/* thin_status_take: a number that ends with @end; NULL: it is none.  sscanf would
+ * take signs, and what does not fit. */
+static const char *
+thin_status_take(const char *at, char end, uint64_t *number)
+{
+    *number = 0;
+    if (*at < '0' || *at > '9')
+        return NULL;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        if (__builtin_mul_overflow(*number, 10, number) ||
+            __builtin_add_overflow(*number, *at - '0', number))
+            return NULL;
     }
+    return *at == end ? at + 1 : NULL;
 }
 
 /*
@@ -52,83 +57,84 @@ thin_status_init(void)
 int
 thin_status_parse(const char *params, struct thin_status *status)
 {
-    char mode[32] = "";
+    const char *at = params;
+    char mode[32];
 
     memset(status, 0, sizeof(*status));
     if (strncmp(params, "Fail", 4) == 0 || strncmp(params, "Error", 5) == 0)
         return -EIO;
 
-    /* no number of ours begins with a sign or ends within a word, and "%"
-     * conversions accept both: look at the characters first */
-    if (strspn(params, "0123456789/ ") < 8 || params[0] == ' ')
+    if (!(at = thin_status_take(at, ' ', &status->transaction)) ||
+        !(at = thin_status_take(at, '/', &status->meta_used_blocks)) ||
+        !(at = thin_status_take(at, ' ', &status->meta_total_blocks)) ||
+        !(at = thin_status_take(at, '/', &status->used_blocks)) ||
+        !(at = thin_status_take(at, ' ', &status->total_blocks)) ||
+        sscanf(at, "%*31s %31s", mode) != 1)
         return -EINVAL;
-    if (sscanf(params, "%" SCNu64 " %" SCNu64 "/%" SCNu64 " %" SCNu64 "/%"
-               SCNu64 " %*31s %31s", &status->transaction,
-               &status->meta_used_blocks, &status->meta_total_blocks,
-               &status->used_blocks, &status->total_blocks, mode) != 6)
-        return -EINVAL;
-    if (status->used_blocks > status->total_blocks)
+    if (status->used_blocks > status->total_blocks ||
+        status->meta_used_blocks > status->meta_total_blocks)
         return -EINVAL;
     status->is_read_only = strcmp(mode, "ro") == 0;
     status->needs_check = strstr(params, " needs_check ") != NULL;
     return 0;
 }
 
-/* *@params: of the device's only target, which is of @type; valid as long as
- * the task is. */
-static int
-thin_status_ask(struct dm_task *task, bool commit, const char *type,
-                const char **params)
+/* thin_status_ask: the parameters of a device whose target is of @type.  -EINVAL:
+ * it is another one. */
+bool
+thin_status_is_metadata_short(const struct thin_status *status)
 {
-    struct dm_info info;
-    uint64_t start, length;
-    char *found = NULL, *text = NULL;
-
-    /* Unless told otherwise, a status has the pool commit. */
-    if (!commit && !dm_task_no_flush(task))
-        return -ENOMEM;
-
-    if (!dm_task_run(task)) {
-        int error = dm_task_get_errno(task);
-
-        return error == ENXIO ? -ENODEV : error ? -error : -EIO;
-    }
-    if (!dm_task_get_info(task, &info) || !info.exists)
-        return -ENODEV;
-    dm_get_next_target(task, NULL, &start, &length, &found, &text);
-    if (!found || !text || strcmp(found, type) != 0)
-        return -EINVAL;
-    *params = text;
-    return 0;
+    return status->meta_used_blocks >=
+        status->meta_total_blocks - status->meta_total_blocks / 5;
 }
 
 static int
-thin_status_read_pool(const char *dm_uuid, bool commit,
+thin_status_ask(int question, const struct lvm_dm_device *device, bool commits,
+                const char *type, struct lvm_dm_answer *answer)
+{
+    int ret = lvm_dm_ask(question, device, commits, answer);
+
+    return ret == 0 && strcmp(answer->target, type) != 0 ? -EINVAL : ret;
+}
+
+static int
+thin_status_read_pool(const struct lvm_dm_device *device, bool commits,
                       struct thin_status *status)
 {
-    struct dm_task *task = dm_task_create(DM_DEVICE_STATUS);
-    const char *params;
-    int ret = -ENOMEM;
+    struct lvm_dm_answer answer;
+    int ret = thin_status_ask(DM_DEVICE_STATUS, device, commits, "thin-pool",
+                              &answer);
 
-    if (task && dm_task_set_uuid(task, dm_uuid))
-        ret = thin_status_ask(task, commit, "thin-pool", &params);
-    if (ret == 0)
-        ret = thin_status_parse(params, status);
-    if (task)
-        dm_task_destroy(task);
-    return ret;
+    return ret < 0 ? ret : thin_status_parse(answer.params, status);
 }
 
 int
 thin_status_read(const char *dm_uuid, struct thin_status *status)
 {
-    return thin_status_read_pool(dm_uuid, false, status);
+    const struct lvm_dm_device device = { .uuid = dm_uuid };
+
+    return thin_status_read_pool(&device, false, status);
 }
 
 int
 thin_status_read_exact(const char *dm_uuid, struct thin_status *status)
 {
-    return thin_status_read_pool(dm_uuid, true, status);
+    const struct lvm_dm_device device = { .uuid = dm_uuid };
+
+    return thin_status_read_pool(&device, true, status);
+}
+
+int
+thin_status_read_lv(const char *group, const char *lv,
+                    struct thin_status *status)
+{
+    struct lvm_dm_device device = { .group = group, .lv = lv, .layer = "tpool" };
+    int ret = thin_status_read_pool(&device, false, status);
+
+    if (ret != -ENODEV)
+        return ret;
+    device.layer = NULL;
+    return thin_status_read_pool(&device, false, status);
 }
 
 /*
@@ -155,46 +161,42 @@ thin_status_parse_mapped(const char *params, uint64_t *bytes)
     return 0;
 }
 
-/* thin_status_escape: device-mapper's name of an LV is <group>-<lv>, in which
- * each hyphen of the two stands twice. */
-static char *
-thin_status_escape(char *to, const char *from)
+int
+thin_status_read_mapped(const char *group, const char *lv, uint64_t *bytes)
 {
-    for (; *from; from++) {
-        if (*from == '-')
-            *to++ = '-';
-        *to++ = *from;
-    }
-    *to = '\0';
-    return to;
+    const struct lvm_dm_device device = { .group = group, .lv = lv };
+    struct lvm_dm_answer answer;
+    int ret = thin_status_ask(DM_DEVICE_STATUS, &device, false, "thin", &answer);
+
+    *bytes = 0;
+    return ret < 0 ? ret : thin_status_parse_mapped(answer.params, bytes);
 }
 
 int
-thin_status_read_mapped(const char *group, const char *tenant,
+thin_status_read_volume(const char *group, const char *tenant,
                         const char *volume, uint64_t *bytes)
 {
-    char name[2 * (QUOTA_GROUP_MAX_BYTES + QUOTA_LV_MAX_BYTES) + 2];
     char lv[QUOTA_LV_MAX_BYTES + 1];
-    struct dm_task *task;
-    const char *params;
-    char *end;
-    int ret;
 
-    /* The ledger, where the volume's name may come from, is the tenant's. */
-    if (quota_name_check_volume(tenant, volume, NULL) < 0 ||
+    if (quota_name_check_volume(group, tenant, volume, NULL) < 0 ||
         quota_name_format_lv(tenant, volume, lv) < 0)
         return -EINVAL;
-    end = thin_status_escape(name, group);
-    *end++ = '-';
-    thin_status_escape(end, lv);
+    return thin_status_read_mapped(group, lv, bytes);
+}
 
-    ret = -ENOMEM;
-    task = dm_task_create(DM_DEVICE_STATUS);
-    if (task && dm_task_set_name(task, name))
-        ret = thin_status_ask(task, false, "thin", &params);
-    if (ret == 0)
-        ret = thin_status_parse_mapped(params, bytes);
-    if (task)
-        dm_task_destroy(task);
-    return ret;
+bool
+thin_status_has_external_origin(const char *group, const char *lv)
+{
+    const struct lvm_dm_device device = { .group = group, .lv = lv };
+    struct lvm_dm_answer answer;
+    char word[64];
+
+    /*
+     * # dmsetup table vg0-acme.root
+     * 0 131072 thin 253:2 2 253:5
+     * The pool, the volume's number in it, and an external origin, if any.
+     */
+    return thin_status_ask(DM_DEVICE_TABLE, &device, false, "thin",
+                           &answer) == 0 &&
+           sscanf(answer.params, "%*s %*s %63s", word) == 1;
 }

@@ -4,13 +4,15 @@
  * counts it.
  *
  * Nothing is kept; a reading is one ioctl.  Functions return 0 or a negative
- * errno and may be called by any thread after thin_status_init.
+ * errno and may be called by any thread.
  */
-#ifndef QLVM_THIN_STATUS_H
-#define QLVM_THIN_STATUS_H
+#ifndef LVM_THIN_STATUS_H
+#define LVM_THIN_STATUS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#pragma GCC visibility push(hidden)
 
 struct thin_status {
     uint64_t used_blocks;       /* of data, each as large as a chunk */
@@ -22,7 +24,12 @@ struct thin_status {
     bool needs_check;           /* by thin_check, before it is writable again */
 };
 
-/* thin_status_init: call once, before any thread is started. */
+/* thin_status_is_metadata_short: 80 % of it are used.  The kernel keeps back
+ * a tenth, at most 16 MiB, and takes no writes that need more. */
+bool thin_status_is_metadata_short(const struct thin_status *status);
+
+/* thin_status_init: have libdevmapper say nothing by itself; for programs of which
+ * it is no concern of others.  Call once, before any thread is started. */
 void thin_status_init(void);
 
 /* thin_status_parse: from a status line's parameters.  -EINVAL: not the
@@ -47,11 +54,25 @@ int thin_status_read_exact(const char *dm_uuid, struct thin_status *status);
 int thin_status_parse_mapped(const char *params, uint64_t *bytes);
 
 /*
- * thin_status_read_mapped: of a tenant's volume; what a snapshot shares with it
- * counts as its own.  -ENODEV: it is not active, or there is none; -EINVAL:
- * it is not thin, or @volume is no name of a volume.
+ * thin_status_read_lv: of a thin pool by its LV.  LVM puts the pool under a layer of
+ * its own; one that never had a volume may be without.
  */
-int thin_status_read_mapped(const char *group, const char *tenant,
+int thin_status_read_lv(const char *group, const char *lv,
+                        struct thin_status *status);
+
+/* thin_status_read_mapped: of a thin LV; what a snapshot shares with it counts as
+ * its own.  -ENODEV: it is not active, or there is none; -EINVAL: not thin. */
+int thin_status_read_mapped(const char *group, const char *lv, uint64_t *bytes);
+
+/* thin_status_read_volume: the same, of a tenant's volume whose name is not to be
+ * trusted, as it comes from a ledger: -EINVAL where it cannot be one. */
+int thin_status_read_volume(const char *group, const char *tenant,
                             const char *volume, uint64_t *bytes);
+
+/* thin_status_has_external_origin: chunks of a thin LV that are not mapped show
+ * another device's data. */
+bool thin_status_has_external_origin(const char *group, const char *lv);
+
+#pragma GCC visibility pop
 
 #endif

@@ -3,7 +3,6 @@
  * log.c: messages on standard error.  A line is one write, so lines of
  * several threads do not mix.
  */
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

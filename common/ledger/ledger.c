@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledger.c: the files of ledgers: making, finding, opening and closing them,
- * and the lock of a group.  A ledger gets its name only when its header is
- * complete, so nobody ever maps half a one.
+ * ledger.c: creates, finds, opens and closes the files of ledgers, and locks
+ * groups.  A ledger gets its name only when its header is complete, so no
+ * program ever maps an incomplete one.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ledger-layout.h"
+#include "ledger.h"
 
 static const char *ledger_dir = QUOTA_LEDGER_DIR;
+static const struct quota_features known = QUOTA_FEATURES_KNOWN;
+static const struct quota_features made = QUOTA_FEATURES_MADE;
+
+/* What -EPROTONOSUPPORT was about when this thread last got it. */
+static _Thread_local char version_text[160] =
+    "has another major version than this program";
 
 void quota_ledger_set_dir(const char *dir)
 {
@@ -69,17 +76,35 @@ static void read_boot_id(uint8_t id[16])
     }
 }
 
+static int check_features(const struct quota_features *features, bool writable)
+{
+    uint64_t incompatible = features->incompatible & ~known.incompatible;
+    uint64_t write = writable ? features->write & ~known.write : 0;
+
+    if (!(incompatible | write)) {
+        return 0;
+    }
+    snprintf(version_text, sizeof(version_text),
+             "needs features that this program does not know (incompatible "
+             "bits %#" PRIx64 ", write bits %#" PRIx64 ")", incompatible,
+             write);
+    return -EPROTONOSUPPORT;
+}
+
 /* Of a file whose magic is right. */
-static int check_header(const struct quota_header *header)
+static int check_header(const struct quota_header *header, bool writable)
 {
     static const uint8_t unknown[16];
     uint8_t boot_id[16];
 
     if (header->version_major != QUOTA_LEDGER_MAJOR) {
+        snprintf(version_text, sizeof(version_text),
+                 "has another major version (%u) than this program (%u)",
+                 header->version_major, QUOTA_LEDGER_MAJOR);
         return -EPROTONOSUPPORT;
     }
     if (header->checksum != header_checksum(header) ||
-        header->file_bytes < sizeof(struct quota_ledger_file) ||
+        header->file_bytes < QUOTA_LEDGER_LEAST_BYTES ||
         !memchr(header->group, '\0', sizeof(header->group)) ||
         !memchr(header->tenant, '\0', sizeof(header->tenant))) {
         return -EBADMSG;
@@ -90,7 +115,7 @@ static int check_header(const struct quota_header *header)
         memcmp(boot_id, header->boot_id, 16) != 0) {
         return -ESTALE;
     }
-    return 0;
+    return check_features(&header->features, writable);
 }
 
 static void init_file(struct quota_ledger_file *file,
@@ -104,6 +129,7 @@ static void init_file(struct quota_ledger_file *file,
     header->version_major = QUOTA_LEDGER_MAJOR;
     header->version_minor = QUOTA_LEDGER_MINOR;
     header->file_bytes = sizeof(*file);
+    header->features = made;
     read_boot_id(header->boot_id);
     snprintf(header->group, sizeof(header->group), "%s", group);
     snprintf(header->tenant, sizeof(header->tenant), "%s", tenant);
@@ -158,6 +184,7 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
 {
     struct quota_ledger *l = calloc(1, sizeof(*l));
     int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    size_t size = sizeof(*l->file);
     struct stat st;
     int ret;
 
@@ -167,7 +194,6 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
     }
     pthread_mutex_init(&l->attach_mutex, NULL);
     l->file = MAP_FAILED;
-    l->is_writable = writable;
     l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (l->fd < 0 || fstat(l->fd, &st) < 0) {
         ret = -errno;
@@ -193,7 +219,7 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
         ret = -ENODATA;
         goto fail;
     }
-    ret = check_header(&l->header);
+    ret = check_header(&l->header, writable);
     if (ret < 0) {
         goto fail;
     }
@@ -201,8 +227,16 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
         ret = -ENODATA;
         goto fail;
     }
-    l->file = mmap(NULL, sizeof(*l->file), prot, MAP_SHARED, l->fd, 0);
-    if (l->file == MAP_FAILED) {
+    /* Map zeroes past the end of an older file: reads there need no check, and
+     * raise no SIGBUS. */
+    if (size > l->header.file_bytes) {
+        size = l->header.file_bytes;
+    }
+    l->file = mmap(NULL, sizeof(*l->file), prot, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
+    if (l->file == MAP_FAILED ||
+        mmap(l->file, size, prot, MAP_SHARED | MAP_FIXED, l->fd, 0) ==
+        MAP_FAILED) {
         ret = -errno;
         goto fail;
     }
@@ -229,7 +263,7 @@ int quota_ledger_open(const char *path, bool writable,
     return ret;
 }
 
-/* Make a complete ledger under a temporary name, then give it its own. */
+/* Create a complete ledger under a temporary name, then rename it. */
 static int create_file(const char *group, const char *tenant, const char *path)
 {
     char temporary[QUOTA_LEDGER_PATH_BYTES + 16];
@@ -244,8 +278,8 @@ static int create_file(const char *group, const char *tenant, const char *path)
     if (fd < 0) {
         return -errno;
     }
-    /* posix_fallocate, not ftruncate: a full tmpfs is told now, not by a
-     * SIGBUS later. */
+    /* posix_fallocate, not ftruncate: a full tmpfs fails now, not by a SIGBUS
+     * later. */
     ret = -posix_fallocate(fd, 0, sizeof(*file));
     if (ret < 0) {
         goto out;
@@ -266,6 +300,35 @@ out:
         unlink(temporary);
     }
     return ret;
+}
+
+/*
+ * Whether a ledger that was refused for its version is newer than this program
+ * and has writers.  If we replaced it, its writers would be refused, while
+ * other programs of their version would use our ledger.  When in doubt, leave
+ * it.
+ */
+static bool is_newer_in_use(const char *path)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = QUOTA_ATTACH_LOCK,
+        .l_len = 0,             /* and all that follow */
+    };
+    struct quota_header header = { .version_major = UINT16_MAX };
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_in_use;
+
+    if (fd < 0) {
+        return true;
+    }
+    is_in_use = pread(fd, &header, sizeof(header), 0) < 0 ||
+                (header.version_major >= QUOTA_LEDGER_MAJOR &&
+                 (fcntl(fd, F_OFD_GETLK, &lock) < 0 ||
+                  lock.l_type != F_UNLCK));
+    close(fd);
+    return is_in_use;
 }
 
 int quota_ledger_create(const char *group, const char *tenant,
@@ -292,7 +355,8 @@ int quota_ledger_create(const char *group, const char *tenant,
         quota_ledger_close(*ledger);
         *ledger = NULL;
     } else if (ret == -EACCES || ret == -EPERM || ret == -ENOMEM ||
-               ret == -EMFILE || ret == -ENFILE) {
+               ret == -EMFILE || ret == -ENFILE ||
+               (ret == -EPROTONOSUPPORT && is_newer_in_use(path))) {
         return ret;
     }
     ret = create_file(group, tenant, path);
@@ -309,7 +373,6 @@ int quota_ledger_new_private(const char *tenant, struct quota_ledger **ledger)
     }
     pthread_mutex_init(&l->attach_mutex, NULL);
     l->fd = -1;
-    l->is_writable = true;
     l->file = mmap(NULL, sizeof(*l->file), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (l->file == MAP_FAILED) {
@@ -348,11 +411,6 @@ int quota_ledger_unlink(const char *group, const char *tenant)
     return unlink(path) < 0 ? -errno : 0;
 }
 
-const char *quota_ledger_group(const struct quota_ledger *ledger)
-{
-    return ledger->header.group;
-}
-
 const char *quota_ledger_tenant(const struct quota_ledger *ledger)
 {
     return ledger->header.tenant;
@@ -382,7 +440,7 @@ const char *quota_ledger_strerror(int error)
     case EILSEQ:
         return "is not a quota-lvm ledger";
     case EPROTONOSUPPORT:
-        return "has another major version than this program";
+        return version_text;
     case EBADMSG:
         return "is damaged: its header does not match its checksum";
     case ESTALE:
@@ -395,34 +453,114 @@ const char *quota_ledger_strerror(int error)
     }
 }
 
-int quota_group_lock(const char *group)
+/* How often a lock that may not be waited for without end is tried. */
+#define GROUP_LOCK_PAUSE_NS 500000
+
+static int group_lock_path(const char *group,
+                           char path[QUOTA_LEDGER_PATH_BYTES])
+{
+    int ret = group_dir(group, path, QUOTA_LEDGER_PATH_BYTES - sizeof("/.lock"));
+
+    if (ret == 0) {
+        strcat(path, "/.lock");
+    }
+    return ret;
+}
+
+static int group_lock_open(const char *group)
 {
     char path[QUOTA_LEDGER_PATH_BYTES];
-    size_t len;
     int fd, ret;
 
     ret = make_group_dir(group);
+    if (ret == 0) {
+        ret = group_lock_path(group, path);
+    }
     if (ret < 0) {
         return ret;
     }
-    ret = group_dir(group, path, sizeof(path) - sizeof("/.lock"));
-    if (ret < 0) {
-        return ret;
-    }
-    len = strlen(path);
-    snprintf(path + len, sizeof(path) - len, "/.lock");
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return -errno;
-    }
-    while (flock(fd, LOCK_EX) < 0) {
+    return fd < 0 ? -errno : fd;
+}
+
+int quota_group_lock(const char *group)
+{
+    int fd = group_lock_open(group);
+
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
         if (errno != EINTR) {
-            ret = -errno;
+            int ret = -errno;
+
             close(fd);
             return ret;
         }
     }
     return fd;
+}
+
+int quota_group_lock_timed(const char *group, unsigned seconds)
+{
+    const struct timespec pause = { .tv_nsec = GROUP_LOCK_PAUSE_NS };
+    uint64_t end = quota_clock_ns() + seconds * UINT64_C(1000000000);
+    int fd = group_lock_open(group);
+
+    if (fd < 0) {
+        return fd;
+    }
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int error = errno;
+
+        if (error == EWOULDBLOCK && quota_clock_ns() >= end) {
+            error = ETIMEDOUT;
+        } else if (error == EWOULDBLOCK) {
+            nanosleep(&pause, NULL);
+            continue;
+        } else if (error == EINTR) {
+            continue;
+        }
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+void quota_group_lock_note(int lock_fd, pid_t pid, const char *verb)
+{
+    char text[QUOTA_VERB_MAX_BYTES + 64];
+    int length = snprintf(text, sizeof(text), "%d %.*s %" PRIu64 "\n", (int)pid,
+                          QUOTA_VERB_MAX_BYTES, verb,
+                          quota_clock_ns() / 1000000000);
+
+    /* For people only: a full /run must not keep anybody from the lock. */
+    if (pwrite(lock_fd, text, length, 0) == length) {
+        (void)!ftruncate(lock_fd, length);
+    }
+}
+
+int quota_group_lock_holder(const char *group, struct quota_lock_holder *holder)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES], text[QUOTA_VERB_MAX_BYTES + 64] = "";
+    uint64_t now = quota_clock_ns() / 1000000000, since;
+    int fd, pid, ret = group_lock_path(group, path);
+
+    if (ret < 0) {
+        return ret;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    ret = read(fd, text, sizeof(text) - 1) < 0 ? -errno : 0;
+    close(fd);
+    if (ret == 0 && sscanf(text, "%d %31[a-z-] %" SCNu64, &pid, holder->verb,
+                           &since) != 3) {
+        ret = -ENODATA;
+    }
+    if (ret == 0) {
+        holder->pid = pid;
+        holder->seconds = now > since ? now - since : 0;
+    }
+    return ret;
 }
 
 void quota_group_unlock(int lock_fd)

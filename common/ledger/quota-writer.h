@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * quota-writer.h: what a process does that writes to a tenant's volumes:
- * attach, reserve before a write and settle after it, pay for throughput.
+ * quota-writer.h: for processes that write to a tenant's volumes: attach,
+ * reserve before a write and settle after it, queue for throughput.
  *
  * Every function returns 0 or a negative errno unless it says otherwise.
  * Nothing here blocks except where the name says "wait"; attaching may take
@@ -41,8 +41,8 @@ struct quota_writer_head {
 int quota_writer_attach(struct quota_ledger *ledger, const char *volume,
                         struct quota_writer **writer);
 
-/* quota_writer_detach: give the slot back; NULL is allowed.  Nothing may be in
- * flight, and no turn be waited for. */
+/* quota_writer_detach: give the slot back; NULL is allowed.  No request may be
+ * in flight or queued. */
 void quota_writer_detach(struct quota_writer *writer);
 
 /* ---- bytes (account.c) --------------------------------------------------- */
@@ -96,7 +96,7 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
                          struct quota_admission *admission);
 
 /* quota_refusal_count: a write was refused for good; once a write, however
- * often and for whatever less the host asked.  Shown as refused_total. */
+ * often and for whatever less the host asked.  Shown as refused_writes. */
 void quota_refusal_count(struct quota_writer *writer);
 
 /* quota_admission_wait: the same, sleeping until it is decided; a refusal is
@@ -104,24 +104,24 @@ void quota_refusal_count(struct quota_writer *writer);
 int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
                          uint64_t patience_ns, enum quota_reason *reason);
 
-/* ---- what is paid for already (volume.c) --------------------------------- */
+/* ---- chunks that are charged already (epoch.c) --------------------------- */
 
 /*
- * A writer remembers, in its own memory, the chunks that it has paid for, and
- * of which epoch of the volume.  A write to such chunks reserves nothing, but
- * is announced:
+ * A writer remembers, in its own memory, the chunks that it was charged for and
+ * the epoch of the volume.  A write to such chunks reserves nothing, but is
+ * announced:
  *   epoch = quota_epoch_enter(writer, &lane)
- *   if it is the epoch of the memory, which is never odd: the write; then
- *   quota_epoch_leave(writer, lane), in whatever thread
- *   else leave; forget all, if it is even; and reserve
- * Chunks that were reserved for are remembered only if quota_epoch_read said
- * the same, even, number before the reservation and says it after the write.
+ *   if that is the remembered epoch, which is never odd: write; then
+ *   quota_epoch_leave(writer, lane), in any thread
+ *   else leave; forget all chunks, if the epoch is even; and reserve
+ * A writer remembers newly charged chunks only if quota_epoch_read returned the
+ * same even number before the reservation and after the write.
  */
 uint32_t quota_epoch_enter(struct quota_writer *writer, unsigned *lane);
 void quota_epoch_leave(struct quota_writer *writer, unsigned lane);
 uint32_t quota_epoch_read(const struct quota_writer *writer);
 
-/* ---- throughput (rate.c, turn.c) ------------------------------------------ */
+/* ---- throughput (rate.c, queue.c) ---------------------------------------- */
 
 /* quota_rate_is_armed: any rate of the tenant or of one of its volumes is
  * limited.  One load. */
@@ -133,53 +133,56 @@ static inline bool quota_rate_is_armed(const struct quota_writer *writer)
 }
 
 /*
- * A request takes its turn when it arrives, and may start when it is paid for.
- * Requests of one writer go in the order of their arrival; volumes of one
- * tenant share its cap evenly, by their weights.
+ * A request that the writer's credit does not cover is queued, and starts when
+ * the rate cells have admitted its whole cost.  Requests of one writer start in
+ * the order of their arrival; volumes of one tenant share its cap by their
+ * weights.
  */
-struct quota_turn {
+struct quota_request {
     /*
-     * Called, from any thread, when the turn may have come, or its owner must
-     * look after the writer's queue: have quota_turn_poll called soon.  It is
-     * called with a lock held: it must not wait, nor call functions of this
-     * library.  NULL: the owner only polls.
+     * Called from any thread when the request may be admitted, or when it must
+     * serve the writer's queue: have quota_queue_poll called soon.  The caller
+     * holds a lock: do not wait, and do not call functions of this library.
+     * NULL: the owner only polls.
      */
-    void (*wake)(struct quota_turn *turn);
+    void (*wake)(struct quota_request *request);
 
     /* private */
-    struct quota_turn *next;
+    struct quota_request *next;
     uint64_t bytes;
     uint64_t left[2][QUOTA_RATE_MAX];
     uint32_t generation[2];
-    bool is_write, is_queued, is_billed;
+    bool is_write, is_queued, has_cost;
 };
 
-/* quota_turn_is_paid: whether a request has been paid for in advance and may
- * start at once; if not, quota_turn_take.  @is_write: it counts for the write
- * rates (writes, zero writes, discards), else for the read rates. */
-bool quota_turn_is_paid(struct quota_writer *writer, bool is_write,
-                        uint64_t bytes);
+/* quota_credit_take: take a request's cost from credit.  True: it may start at
+ * once; false: quota_queue_enter.  @is_write: it counts for the write rates
+ * (writes, zero writes, discards), else for the read rates. */
+bool quota_credit_take(struct quota_writer *writer, bool is_write,
+                       uint64_t bytes);
 
 /*
- * quota_turn_take: take a turn, of which only `wake` need be set.  Returns 0:
- * start now; else how many nanoseconds to sleep, or less, before
- * quota_turn_poll is asked, which answers in the same way.  Never more than
- * 50 ms, so that a change of the rates is seen in time.
+ * quota_queue_enter: queue a request, of which only `wake` need be set.
+ * Returns 0: start now; else the number of nanoseconds after which, at the
+ * latest, to call quota_queue_poll, which returns the same.  Never more than
+ * 50 ms, so that a change of the rates is noticed in time.
  */
-uint64_t quota_turn_take(struct quota_writer *writer, struct quota_turn *turn,
-                         bool is_write, uint64_t bytes, uint64_t now_ns);
-uint64_t quota_turn_poll(struct quota_writer *writer, struct quota_turn *turn,
-                         uint64_t now_ns);
+uint64_t quota_queue_enter(struct quota_writer *writer,
+                           struct quota_request *request, bool is_write,
+                           uint64_t bytes, uint64_t now_ns);
+uint64_t quota_queue_poll(struct quota_writer *writer,
+                          struct quota_request *request, uint64_t now_ns);
 
-/* quota_turn_leave: the request starts, though its turn has not come: what it
- * has not paid for is paid for before anything else is. */
-void quota_turn_leave(struct quota_writer *writer, struct quota_turn *turn,
-                      uint64_t now_ns);
+/* quota_queue_leave: the request starts before it is admitted.  The rest of its
+ * cost is debited from the cells, so later requests wait for it. */
+void quota_queue_leave(struct quota_writer *writer,
+                       struct quota_request *request, uint64_t now_ns);
 
-/* quota_turn_ahead_ns: how far the rates that count this request have been
- * paid for in advance: how much leaving early has given away already. */
-uint64_t quota_turn_ahead_ns(struct quota_writer *writer,
-                             const struct quota_turn *turn, uint64_t now_ns);
+/* quota_queue_ahead_ns: how far the cells that count this request are ahead of
+ * their rates: how much early starts have given away already. */
+uint64_t quota_queue_ahead_ns(struct quota_writer *writer,
+                              const struct quota_request *request,
+                              uint64_t now_ns);
 
 #pragma GCC visibility pop
 

@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * register.c: a sum that many processes add to, and of which it can be told
- * afterwards whether a process that was killed had added or not.
+ * register.c: a shared sum whose updates are attributable: an auditor can tell
+ * whether a killed process's last addition took effect.
  *
- * A plain atomic add cannot tell: killed right after it, a writer has told
- * nobody, and whoever audits it can only guess.  So the register does not hold
- * the sum, but who moved it last, by which of its operations; the sum after
- * that operation, and that writer's own part of it, stand in the writer's
- * entry, written before the register is swapped.  Whoever moves the register
- * on first notes, in the writer's `done`, that the operation took place.  A
- * dead writer's last operation that took place is then the larger of `done`
- * and what the register names (read in the other order).
+ * A plain atomic add leaves no such trace: a writer that is killed right after
+ * it has told nobody, and its auditor can only guess.  So the register does not
+ * hold the sum.  It names the writer that added last, and the number of that
+ * writer's operation.  The writer's entry holds the sum after the operation and
+ * the writer's own part of it; both are written before the register is swapped.
+ * Whoever adds next first records in the named writer's `done` that its
+ * operation took effect.  The last effective operation of a dead writer is
+ * therefore the larger of `done` and the number in the register, if the
+ * register names that writer.  An auditor reads the register before `done`.
  *
  * This is the compare-and-swap of H. Attiya, O. Ben-Baruch and D. Hendler,
  * "Nesting-Safe Recoverable Linearizability" (PODC 2018), algorithm 2, with
- * the value moved out of the word.  An operation's number is used once, so the
+ * the value kept outside the word.  An operation number is used once, so the
  * swap cannot mistake an old state for the present one.
  *
- * Steps are marked as in tests/model/ledger.pml.
+ * Steps have the same names as in tests/model/ledger.pml.
  */
 #include <errno.h>
 
-#include "ledger-layout.h"
+#include "register.h"
 
 #define OPERATION_BITS 48
 #define OPERATION_MASK ((UINT64_C(1) << OPERATION_BITS) - 1)
 
-/* Reading again is for a register that moved meanwhile.  One that never stands
- * still is not waited for. */
+/* A reader tries again if the register changed meanwhile, but gives up on one
+ * that never stops changing. */
 #define READ_TRIES 100000
 
 static uint64_t name_operation(unsigned index, uint64_t operation)
@@ -43,7 +44,7 @@ register_of(const struct quota_ledger *ledger, unsigned volume,
                                     : &ledger->file->volumes[volume].reserved;
 }
 
-/* The writer that a register names; -EUCLEAN: none that could have moved it. */
+/* The writer that a register names; -EUCLEAN if it cannot have added. */
 static int writer_of(uint64_t last, unsigned volume, enum quota_scope scope)
 {
     uint64_t index = (last >> OPERATION_BITS) - 1;
@@ -74,8 +75,8 @@ int quota_register_read(const struct quota_ledger *ledger, unsigned volume,
         if (writer < 0) {
             return writer;
         }
-        /* The sum of operation n is overwritten by operation n + 2, which
-         * begins when n + 1 has taken place: then the register has moved. */
+        /* Operation n + 2 overwrites the sum of operation n.  It begins after
+         * n + 1 took effect, so the register has changed by then. */
         entry = &quota_writer_at(ledger, writer)->entries[scope];
         value->bytes = quota_load(&entry->value[value->last % 2]);
         if (quota_load(&reg->last) == value->last) {
@@ -85,26 +86,26 @@ int quota_register_read(const struct quota_ledger *ledger, unsigned volume,
     return -EUCLEAN;
 }
 
-bool quota_register_move(struct quota_mover *mover, enum quota_scope scope,
-                         const struct quota_register_value *value,
-                         uint64_t bytes)
+bool quota_register_try_add(struct quota_adder *adder, enum quota_scope scope,
+                            const struct quota_register_value *value,
+                            uint64_t bytes)
 {
-    struct quota_ledger *ledger = mover->ledger;
-    unsigned volume = mover->index / QUOTA_VOLUME_WRITERS;
+    struct quota_ledger *ledger = adder->ledger;
+    unsigned volume = adder->index / QUOTA_VOLUME_WRITERS;
     struct quota_entry *entry =
-        &quota_writer_at(ledger, mover->index)->entries[scope];
+        &quota_writer_at(ledger, adder->index)->entries[scope];
     struct quota_register *reg =
         (struct quota_register *)register_of(ledger, volume, scope);
-    uint64_t operation = mover->operation[scope] + 1;
-    uint64_t own = mover->own_bytes[scope] + bytes;
+    uint64_t operation = adder->operation[scope] + 1;
+    uint64_t own = adder->own_bytes[scope] + bytes;
     uint64_t last = value->last;
 
-    /* [prepare] The entry of the operation before this one stays: it may be
-     * what the register names. */
+    /* [prepare] Keep the previous operation's half of the entry: the register
+     * may name it. */
     quota_store(&entry->own[operation % 2], own);
     quota_store(&entry->value[operation % 2], value->bytes + bytes);
-    /* [help] Not for an own operation: that it took place, this one tells. */
-    if (last != 0 && last >> OPERATION_BITS != mover->index + 1) {
+    /* [help] Not needed for an own operation: this one implies it. */
+    if (last != 0 && last >> OPERATION_BITS != adder->index + 1) {
         int other = writer_of(last, volume, scope);
 
         if (other < 0) {
@@ -113,27 +114,27 @@ bool quota_register_move(struct quota_mover *mover, enum quota_scope scope,
         quota_raise(&quota_writer_at(ledger, other)->done[scope],
                     last & OPERATION_MASK);
     }
-    /* [move] */
+    /* [add] */
     if (!quota_swap_if(&reg->last, &last,
-                       name_operation(mover->index, operation))) {
+                       name_operation(adder->index, operation))) {
         return false;
     }
-    mover->operation[scope] = operation;
-    mover->own_bytes[scope] = own;
+    adder->operation[scope] = operation;
+    adder->own_bytes[scope] = own;
     return true;
 }
 
-int quota_mover_init(struct quota_mover *mover, struct quota_ledger *ledger,
+int quota_adder_init(struct quota_adder *adder, struct quota_ledger *ledger,
                      unsigned index)
 {
     unsigned volume = index / QUOTA_VOLUME_WRITERS;
     struct quota_writer_words *words = quota_writer_at(ledger, index);
 
-    mover->ledger = ledger;
-    mover->index = index;
+    adder->ledger = ledger;
+    adder->index = index;
     for (int scope = 0; scope < QUOTA_SCOPES; scope++) {
-        /* [audit] The register before `done`: an operation that it does not
-         * name any more was noted there before it was replaced. */
+        /* [audit] Read the register before `done`: an operation is recorded
+         * in `done` before the register stops naming it. */
         uint64_t last = quota_load(&register_of(ledger, volume, scope)->last);
         uint64_t operation = quota_load(&words->done[scope]);
 
@@ -144,21 +145,21 @@ int quota_mover_init(struct quota_mover *mover, struct quota_ledger *ledger,
         if (operation > OPERATION_MASK / 2) {
             return -EUCLEAN;
         }
-        mover->operation[scope] = operation;
-        mover->own_bytes[scope] = operation == 0 ? 0 :
+        adder->operation[scope] = operation;
+        adder->own_bytes[scope] = operation == 0 ? 0 :
             quota_load(&words->entries[scope].own[operation % 2]);
     }
     return 0;
 }
 
-int quota_register_add(struct quota_mover *mover, enum quota_scope scope,
+int quota_register_add(struct quota_adder *adder, enum quota_scope scope,
                        uint64_t bytes, unsigned tries)
 {
-    unsigned volume = mover->index / QUOTA_VOLUME_WRITERS;
+    unsigned volume = adder->index / QUOTA_VOLUME_WRITERS;
     struct quota_register_value value;
 
     do {
-        int ret = quota_register_read(mover->ledger, volume, scope, &value);
+        int ret = quota_register_read(adder->ledger, volume, scope, &value);
 
         if (ret < 0) {
             return ret;
@@ -166,6 +167,6 @@ int quota_register_add(struct quota_mover *mover, enum quota_scope scope,
         if (tries != QUOTA_TRIES_ENDLESS && tries-- == 0) {
             return -EAGAIN;
         }
-    } while (!quota_register_move(mover, scope, &value, bytes));
+    } while (!quota_register_try_add(adder, scope, &value, bytes));
     return 0;
 }

@@ -1,38 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sample.c: the sampler's side of a ledger, and the doorbell that asks for a
- * sample.
+ * sample.c: takes and publishes a sample, which answers the writers that rang
+ * for it.
  *
- * settled_bytes is read first, then the kernel, then both are published: each
- * settled write had reached the kernel before it settled, so it is inside the
- * sample, and the sum never falls below the truth.  What writers do while the
- * kernel is asked may be inside the sample and count once more until the next
- * one: reserved_at_sample, read last, is for who must not be told too much.
- *
- * Who wakes whom: a writer that was refused rings the doorbell, a futex on
- * which the sampler sleeps; the sampler's answer is one too, on which threads
- * may sleep (quota_admission_wait).  An event loop asks again from a timer.
+ * settled_bytes is read first, then the kernel, then both are published.  Each
+ * settled write reached the kernel before it settled, so it is inside the
+ * sample, and the sum never falls below the truth.  Writes that happen while
+ * the kernel is asked may count twice until the next sample; readers that must
+ * not over-count use reserved_at_sample, which is read last.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "ledger-layout.h"
+#include "clock.h"
+#include "lease.h"
+#include "lock.h"
+#include "register.h"
 
 void quota_sample_begin(struct quota_ledger *ledger,
                         struct quota_sample *sample)
 {
     const struct quota_counters *counters = &ledger->file->counters;
 
-    /* The doorbell first: a writer rings after its refusal, so whatever it
-     * saw settled by then is in settled_bytes. */
+    /* The doorbell first: a writer rings after its refusal, so settled_bytes
+     * includes all that the writer saw settled. */
     sample->doorbell = quota_load(&counters->doorbell);
     sample->settled_bytes = 0;
     sample->recalled_bytes = 0;
@@ -56,9 +50,9 @@ void quota_sample_begin(struct quota_ledger *ledger,
 }
 
 /*
- * Whether nobody has published a newer sample: this one's bytes would stand
- * beside its settled_at_sample until the second store.  A number that cannot
- * be, since not so much was ever reserved, is nobody's.
+ * [compare] Whether this sample is the newest: else its bytes would accompany
+ * the newer settled_at_sample until the second store.  A published number that
+ * is larger than all that was ever reserved does not count.
  */
 static bool is_newest(const struct quota_ledger *ledger, unsigned volume,
                       enum quota_scope scope, const struct quota_sampled *to,
@@ -72,7 +66,7 @@ static bool is_newest(const struct quota_ledger *ledger, unsigned volume,
            published > reserved.bytes;
 }
 
-/* [publish] sampled_bytes before settled_at_sample: account.c reads them the
+/* [publish] sampled_bytes before settled_at_sample: reading.c reads them the
  * other way round. */
 static void publish(struct quota_sampled *to, uint64_t used_bytes,
                     uint64_t settled_bytes, uint64_t now_ns)
@@ -91,8 +85,8 @@ int quota_sample_publish(struct quota_ledger *ledger,
     struct quota_register_value reserved;
     int ret = 0;
 
-    /* Two that publish at once could leave the one's bytes with the other's
-     * settled_at_sample. */
+    /* [lock] Two samplers that publish at once could leave the bytes of one
+     * with the settled_at_sample of the other. */
     if (quota_ledger_lock(ledger, QUOTA_SAMPLE_LOCK, F_OFD_SETLK,
                           F_WRLCK) < 0) {
         return -EBUSY;
@@ -120,49 +114,6 @@ int quota_sample_publish(struct quota_ledger *ledger,
         ret = -EBUSY;
     }
     quota_ledger_lock(ledger, QUOTA_SAMPLE_LOCK, F_OFD_SETLK, F_UNLCK);
-    syscall(SYS_futex, &to->answered, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    quota_word_wake(&to->answered);
     return ret;
-}
-
-int quota_doorbell_wait(struct quota_ledger *ledger, uint32_t seen,
-                        uint64_t timeout_ns)
-{
-    quota_u32 *doorbell = &ledger->file->counters.doorbell;
-    struct timespec timeout = {
-        .tv_sec = timeout_ns / 1000000000,
-        .tv_nsec = timeout_ns % 1000000000,
-    };
-
-    if (quota_load(doorbell) == seen) {
-        /* Woken without cause, or by a signal, the caller just samples
-         * once more. */
-        syscall(SYS_futex, doorbell, FUTEX_WAIT, seen, &timeout, NULL, 0);
-    }
-    return quota_load(doorbell) == seen ? -ETIMEDOUT : 0;
-}
-
-uint32_t quota_doorbell_ring(struct quota_ledger *ledger)
-{
-    quota_u32 *doorbell = &ledger->file->counters.doorbell;
-    uint32_t ticket = atomic_fetch_add_explicit(doorbell, 1,
-                                                memory_order_acq_rel) + 1;
-
-    syscall(SYS_futex, doorbell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    return ticket;
-}
-
-uint64_t quota_doorbell_demand(struct quota_ledger *ledger)
-{
-    uint64_t demand = atomic_exchange_explicit(
-        &ledger->file->counters.demand_bytes, 0, memory_order_acq_rel);
-
-    return demand;
-}
-
-uint64_t quota_clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

@@ -1,78 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * state.c: what LVM says of a tenant, how its volumes are charged, and how
- * that is made known through the ledger.  Written only under the group's lock.
+ * state.c: how what LVM says of a tenant is made known through the ledger, and
+ * read there.  Written only under the group's lock.
  */
-#include <errno.h>
 #include <string.h>
 
-#include "ledger-layout.h"
-
-static const char *const reason_names[QUOTA_REASON_MAX] = {
-    [QUOTA_REASON_NONE] = "none",
-    [QUOTA_REASON_VOLUME_LIMIT] = "volume-limit",
-    [QUOTA_REASON_TENANT_LIMIT] = "tenant-limit",
-    [QUOTA_REASON_GROUP_FULL] = "group-full",
-    [QUOTA_REASON_ACCOUNTING_LOST] = "accounting-lost",
-};
-
-const char *quota_reason_name(enum quota_reason reason)
-{
-    if ((unsigned)reason >= QUOTA_REASON_MAX) {
-        reason = QUOTA_REASON_ACCOUNTING_LOST;
-    }
-    return reason_names[reason];
-}
-
-int quota_state_charge(struct quota_state *state, const struct quota_lv *lv)
-{
-    const char *tag = lv->tags ? lv->tags : "";
-    uint64_t taken = lv->physical_bytes > lv->size_bytes ? lv->physical_bytes
-                                                         : lv->size_bytes;
-    int ret = 0;
-
-    if (strcmp(lv->segtype, "thin-pool") != 0) {
-        state->volumes++;
-        if (strcmp(lv->segtype, "thin") == 0) {
-            return 0;
-        }
-        state->thick_bytes = quota_add_saturating(state->thick_bytes, taken);
-        return 0;
-    }
-    state->thick_bytes = quota_add_saturating(state->thick_bytes,
-                                              taken - lv->size_bytes);
-    state->grant_bytes = quota_add_saturating(state->grant_bytes, lv->size_bytes);
-    state->chunk_bytes = lv->chunk_bytes;
-    while (*tag) {
-        size_t len = strcspn(tag, ",");
-        char one[QUOTA_TAG_MAX_BYTES];
-
-        if (len < sizeof(one)) {
-            memcpy(one, tag, len);
-            one[len] = '\0';
-            if (quota_tag_parse_limit(one, &state->limits) == -EINVAL) {
-                ret = -EINVAL;
-            }
-        }
-        tag += len + (tag[len] == ',');
-    }
-    return ret;
-}
-
-uint64_t quota_state_can_grow(const struct quota_state *state,
-                              enum quota_reason *reason)
-{
-    uint64_t held = quota_add_saturating(state->thick_bytes, state->grant_bytes);
-    uint64_t room = state->limits.limit_bytes > held ?
-                    state->limits.limit_bytes - held : 0;
-    bool is_limit = room <= state->group_free_bytes;
-
-    if (reason) {
-        *reason = is_limit ? QUOTA_REASON_TENANT_LIMIT
-                           : QUOTA_REASON_GROUP_FULL;
-    }
-    return is_limit ? room : state->group_free_bytes;
-}
+#include "lock.h"
+#include "volume.h"
 
 static void read_rate(const struct quota_rate_words *words,
                       struct quota_rate *rate)
@@ -83,16 +17,16 @@ static void read_rate(const struct quota_rate_words *words,
 }
 
 /*
- * A rate's three words change one after the other, so a payer could see a mix;
- * the generation is odd meanwhile, and another one once it has passed: what
- * was paid in advance is void then.
+ * A rate's three words change one after the other, so a writer could see a mix.
+ * The generation is odd meanwhile and a new number afterwards, which voids
+ * credit taken ahead.
  */
 static void publish_rates(struct quota_rates *to, struct quota_cell *cells,
                           const struct quota_rate *rates)
 {
     uint32_t generation = quota_load(&to->generation);
     uint32_t armed = 0;
-    bool is_changed = generation & 1;  /* whoever wrote before us was killed */
+    bool is_changed = generation & 1;  /* the last publisher was killed */
 
     for (int i = 0; i < QUOTA_RATE_MAX; i++) {
         struct quota_rate now;
@@ -123,7 +57,7 @@ static void publish_rates(struct quota_rates *to, struct quota_cell *cells,
     quota_store(&to->generation, generation + 1);
 }
 
-/* One word that says whether there is any rate to look at. */
+/* Publish, in one word, whether any rate is limited. */
 static void publish_any_armed(struct quota_ledger *ledger)
 {
     struct quota_policy *policy = &ledger->file->policy;
@@ -136,8 +70,8 @@ static void publish_any_armed(struct quota_ledger *ledger)
     quota_store(&policy->any_armed, any);
 }
 
-/* A snapshot that was killed: no other can be under way, since it would have
- * the group's lock. */
+/* End the epochs of killed snapshots: a live one would hold the group's
+ * lock. */
 static void end_epochs(struct quota_ledger *ledger)
 {
     unsigned count = quota_volumes_count(ledger);
@@ -157,8 +91,8 @@ void quota_state_publish(struct quota_ledger *ledger,
 {
     struct quota_policy *policy = &ledger->file->policy;
 
-    /* What takes room away is stored before what gives room, so that no mix
-     * admits more than both the old and the new state do together. */
+    /* Store what takes room before what gives room, so that no mix of the old
+     * and the new state admits more than the two together. */
     quota_store(&policy->thick_bytes, state->thick_bytes);
     quota_store(&policy->chunk_bytes, state->chunk_bytes);
     quota_store(&policy->group_free_bytes, state->group_free_bytes);
@@ -206,40 +140,4 @@ void quota_state_read(const struct quota_ledger *ledger,
     for (int i = 0; i < QUOTA_RATE_MAX; i++) {
         read_rate(&policy->rates.words[i], &state->limits.rates[i]);
     }
-}
-
-void quota_usage_read(const struct quota_ledger *ledger,
-                      struct quota_usage *usage)
-{
-    const struct quota_ledger_file *file = ledger->file;
-    struct quota_reading reading;
-    int ret = quota_reading_take(ledger, &reading);
-    uint64_t reserved_at_sample = quota_load(&file->sample.reserved_at_sample);
-    uint64_t since_bytes = reading.reserved.bytes > reserved_at_sample ?
-                           reading.reserved.bytes - reserved_at_sample : 0;
-
-    memset(usage, 0, sizeof(*usage));
-    usage->limit_bytes = reading.limit_bytes;
-    usage->thick_bytes = reading.thick_bytes;
-    usage->grant_bytes = reading.grant_bytes;
-    usage->sampled_bytes = reading.sampled_bytes;
-    usage->unsampled_bytes = reading.unsampled_bytes;
-    usage->used_bytes = quota_add_saturating(
-        quota_add_saturating(reading.thick_bytes, reading.sampled_bytes),
-        reading.unsampled_bytes);
-    /* [least] Read after the sample, as it is stored before it: a newer one
-     * takes away too much. */
-    usage->least_bytes = quota_add_saturating(
-        quota_add_saturating(reading.thick_bytes, reading.sampled_bytes),
-        since_bytes < reading.unsampled_bytes ? since_bytes
-                                              : reading.unsampled_bytes);
-    usage->available_bytes = usage->limit_bytes > usage->used_bytes ?
-                             usage->limit_bytes - usage->used_bytes : 0;
-    usage->sample_ns = quota_load(&file->sample.sample_ns);
-    usage->refused_total = quota_load(&file->counters.refused_total);
-    usage->reason = quota_load(&file->sample.reason);
-    if (ret == -EUCLEAN || (unsigned)usage->reason >= QUOTA_REASON_MAX) {
-        usage->reason = QUOTA_REASON_ACCOUNTING_LOST;
-    }
-    usage->is_over_limit = usage->used_bytes > usage->limit_bytes;
 }

@@ -1,36 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * volume.c: the volumes of a tenant that anybody writes to, or that have limits
- * of their own, and their epochs.
+ * volume.c: slots for the volumes of a tenant that have writers, or limits of
+ * their own.
  *
- * A slot is found by the volume's name.  Its sums go on when it is given to
- * another volume: only differences of them mean anything.
+ * A slot is found by the volume's name.  Its sums continue when another volume
+ * gets the slot: only their differences mean anything.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "ledger-layout.h"
-
-/* How long a snapshot waits for one writer before it looks whether that is
- * still alive. */
-#define EPOCH_LOOK_NS 10000000
+#include "lock.h"
+#include "reading.h"
+#include "volume.h"
 
 static bool is_used(const struct quota_volume *volume)
 {
     return quota_load(&volume->use) % 2;
 }
 
-/* The name of a slot; false: it is nobody's, or was given to another volume
- * while the name was read. */
+/* The name of a slot; false: it is free, or another volume got it while the
+ * name was read. */
 static bool read_name(const struct quota_volume *volume,
                       char name[QUOTA_LV_MAX_BYTES + 1])
 {
@@ -43,7 +32,7 @@ static bool read_name(const struct quota_volume *volume,
     return use % 2 && quota_load(&volume->use) == use;
 }
 
-/* As many bytes as a slot has room for count. */
+/* Compares as many bytes as a slot has room for. */
 static bool has_name(const struct quota_volume *volume, const char *name)
 {
     char own[QUOTA_LV_MAX_BYTES + 1];
@@ -64,8 +53,8 @@ int quota_volume_find(const struct quota_ledger *ledger, const char *name)
     return -ENOENT;
 }
 
-/* Whether a slot says nothing that would be lost with it: nobody writes, all
- * has settled, and there are no limits. */
+/* Whether a slot can be freed without loss: no writers, all settled, and no
+ * limits. */
 static bool is_idle(const struct quota_ledger *ledger, unsigned i)
 {
     const struct quota_volume *volume = &ledger->file->volumes[i];
@@ -140,7 +129,7 @@ int quota_volume_claim(struct quota_ledger *ledger, const char *name)
             break;
         }
     }
-    /* Readers look at as many slots as are counted, and then at use. */
+    /* Readers check the count of slots first, and then use. */
     if (quota_volumes_count(ledger) < (unsigned)i + 1) {
         quota_store(&ledger->file->counters.volumes, i + 1);
     }
@@ -175,105 +164,4 @@ int quota_volume_read(const struct quota_ledger *ledger, unsigned i,
         usage->writers += quota_load(&volume->writers[n].owner) != 0;
     }
     return ret == -EUCLEAN ? ret : 0;
-}
-
-/* ---- epochs -------------------------------------------------------------- */
-
-int quota_epoch_begin(struct quota_ledger *ledger, const char *name)
-{
-    int i = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
-
-    if (i < 0) {
-        return i;
-    }
-    i = quota_volume_claim(ledger, name);
-    if (i >= 0) {
-        quota_u32 *epoch = &ledger->file->volumes[i].epoch;
-
-        /* With the lock still held: an odd epoch keeps the slot from being
-         * given to another volume. */
-        quota_store(epoch, quota_load(epoch) | 1);
-        /* Before paid_in_flight is read: see quota_epoch_enter. */
-        atomic_thread_fence(memory_order_seq_cst);
-    }
-    quota_attach_unlock(ledger);
-    return i < 0 ? i : 0;
-}
-
-/* Wait until no write is in flight in a writer's lane, or the writer is dead.
- * Once it was empty, nobody enters it again before the epoch has ended. */
-static int wait_for_lane(struct quota_ledger *ledger, unsigned index,
-                         unsigned lane, uint64_t until_ns)
-{
-    struct quota_writer_words *words = quota_writer_at(ledger, index);
-    quota_u32 *in_flight = &words->lanes[lane].paid_in_flight;
-    const struct timespec look = { .tv_nsec = EPOCH_LOOK_NS };
-    uint32_t writes;
-
-    while (quota_load(&words->owner) != 0 &&
-           (writes = quota_load(in_flight)) != 0) {
-        if (quota_ledger_lock(ledger, QUOTA_LOCK_BASE + index, F_OFD_GETLK,
-                              F_WRLCK) == F_UNLCK) {
-            return 0;
-        }
-        if (quota_clock_ns() >= until_ns) {
-            return -ETIMEDOUT;
-        }
-        syscall(SYS_futex, in_flight, FUTEX_WAIT, writes, &look, NULL, 0);
-    }
-    return 0;
-}
-
-int quota_epoch_wait(struct quota_ledger *ledger, const char *name,
-                     uint64_t timeout_ns)
-{
-    uint64_t until_ns = quota_clock_ns() + timeout_ns;
-    int i = quota_volume_find(ledger, name);
-    int ret = i < 0 ? i : 0;
-
-    for (unsigned n = 0; n < QUOTA_VOLUME_WRITERS * QUOTA_LANES && ret == 0;
-         n++) {
-        ret = wait_for_lane(ledger,
-                            i * QUOTA_VOLUME_WRITERS + n / QUOTA_LANES,
-                            n % QUOTA_LANES, until_ns);
-    }
-    return ret;
-}
-
-int quota_epoch_end(struct quota_ledger *ledger, const char *name)
-{
-    int i = quota_volume_find(ledger, name);
-    quota_u32 *epoch;
-
-    if (i < 0) {
-        return i;
-    }
-    epoch = &ledger->file->volumes[i].epoch;
-    quota_store(epoch, (quota_load(epoch) | 1) + 1);
-    return 0;
-}
-
-uint32_t quota_epoch_read(const struct quota_writer *writer)
-{
-    return quota_load(&writer->volume->epoch);
-}
-
-uint32_t quota_epoch_enter(struct quota_writer *writer, unsigned *lane)
-{
-    *lane = quota_lane_of_thread();
-    /* One of the two sees the other: this counts itself and then reads the
-     * epoch, a snapshot changes the epoch and then reads the count. */
-    atomic_fetch_add_explicit(&writer->words->lanes[*lane].paid_in_flight, 1,
-                              memory_order_seq_cst);
-    return atomic_load_explicit(&writer->volume->epoch, memory_order_seq_cst);
-}
-
-void quota_epoch_leave(struct quota_writer *writer, unsigned lane)
-{
-    quota_u32 *writes = &writer->words->lanes[lane].paid_in_flight;
-
-    atomic_fetch_sub_explicit(writes, 1, memory_order_seq_cst);
-    if (quota_load(&writer->volume->epoch) % 2) {
-        syscall(SYS_futex, writes, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    }
 }

@@ -1,82 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * writer.c: who writes for a tenant, and what becomes of the share of one that
- * was killed.
+ * writer.c: attaches and detaches writers, and audits the share of a killed
+ * one.
  *
- * An open-file-description lock (fcntl(2), F_OFD_SETLK) on one byte a writer
- * tells whether the owner lives: the kernel drops it with the last copy of the
- * descriptor, whoever passed it on and however the owner ended.  A pid can be
- * reused, a pidfd cannot be found again by a sampler that was restarted, and a
- * robust futex would have each owner's kernel thread write to the ledger.
+ * An open-file-description lock (fcntl(2), F_OFD_SETLK) on one byte per writer
+ * tells whether the owner is alive: the kernel drops the lock with the last
+ * copy of the descriptor, whichever process has it and however the owner ended.
+ * A pid can be reused, a restarted sampler cannot find a pidfd again, and a
+ * robust futex would make each owner's kernel thread write to the ledger.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "ledger-layout.h"
+#include "lease.h"
+#include "lock.h"
+#include "volume.h"
+#include "writer.h"
 
-/* An auditor does not fight for ever with a volume's living writers. */
+/* An auditor gives up after so many races with a volume's live writers. */
 #define AUDIT_TRIES 1000
 
-/* Between two tries to get the attach lock. */
-#define ATTACH_PAUSE_NS 1000000
-
-int quota_ledger_lock(const struct quota_ledger *ledger, int64_t byte,
-                      int command, short type)
-{
-    struct flock lock = {
-        .l_type = type,
-        .l_whence = SEEK_SET,
-        .l_start = byte,
-        .l_len = 1,
-    };
-
-    if (ledger->fd < 0) {
-        return type;
-    }
-    if (fcntl(ledger->fd, command, &lock) < 0) {
-        return -errno;
-    }
-    return lock.l_type;
-}
-
-int quota_attach_lock(struct quota_ledger *ledger, int tries)
-{
-    const struct timespec pause = { .tv_nsec = ATTACH_PAUSE_NS };
-    int ret = -EBUSY;
-
-    pthread_mutex_lock(&ledger->attach_mutex);
-    for (int i = 0; i < tries; i++) {
-        ret = quota_ledger_lock(ledger, QUOTA_ATTACH_LOCK, F_OFD_SETLK,
-                                F_WRLCK);
-        if (ret != -EAGAIN && ret != -EACCES) {
-            break;
-        }
-        ret = -EBUSY;
-        nanosleep(&pause, NULL);
-    }
-    if (ret < 0) {
-        pthread_mutex_unlock(&ledger->attach_mutex);
-        return ret;
-    }
-    return 0;
-}
-
-void quota_attach_unlock(struct quota_ledger *ledger)
-{
-    quota_ledger_lock(ledger, QUOTA_ATTACH_LOCK, F_OFD_SETLK, F_UNLCK);
-    pthread_mutex_unlock(&ledger->attach_mutex);
-}
-
-/* ---- the process's own lock, and its threads' lanes ----------------------- */
+/* ---- the process's own lock, and its threads' lanes ---------------------- */
 
 _Thread_local unsigned quota_thread_number;
 
@@ -89,8 +40,8 @@ unsigned quota_thread_number_take(void)
 }
 
 /*
- * A pthread mutex would cost a second locked instruction to release, and what
- * is done under it takes less time than to put a thread to sleep.
+ * A pthread mutex would need a second locked instruction to release, and the
+ * lock is held for less time than it takes to put a thread to sleep.
  */
 void quota_writer_lock(struct quota_writer *writer)
 {
@@ -110,40 +61,40 @@ void quota_writer_unlock(struct quota_writer *writer)
 /* ---- audit --------------------------------------------------------------- */
 
 /*
- * Put a slot whose owner is dead in order; the caller holds its lock and so
- * acts in the dead one's name.  The kernel ends a process's I/O before it drops
- * its files, so all that was in flight is in the next sample.
+ * Audit a slot whose owner is dead; the caller holds its lock and so acts for
+ * the owner.  The kernel ends a process's I/O before it drops its files, so all
+ * writes that were in flight are in the next sample.
  *
- * Each step can be repeated by the next auditor when this one is killed, and
- * until the last one the slot only counts too much:
- * 1. [correct] A reservation, or a return, stands in the volume's register and
- *    not in the tenant's: take it out again.
- * 2. [recall] What was leased and not spent is nobody's.
- * 3. [settle] All that was reserved is settled, or was taken back.
- * 4. [free] The slot is free.
+ * If this auditor is killed, the next one can repeat each step, and until the
+ * last one the slot can only over-count:
+ * 1. [correct] A reservation, or a return, took effect in the volume's register
+ *    and not in the tenant's: undo it.
+ * 2. [recall] Take back the unspent lease.
+ * 3. [settle] Settle all other reserved bytes.
+ * 4. [free] Free the slot.
  */
 static int audit(struct quota_ledger *ledger, unsigned index)
 {
     struct quota_writer_words *words = quota_writer_at(ledger, index);
-    struct quota_mover mover;
-    int ret = quota_mover_init(&mover, ledger, index);
+    struct quota_adder adder;
+    int ret = quota_adder_init(&adder, ledger, index);
 
     if (ret < 0) {
         return ret;
     }
-    if (mover.own_bytes[QUOTA_OF_VOLUME] != mover.own_bytes[QUOTA_OF_TENANT]) {
-        ret = quota_register_add(&mover, QUOTA_OF_VOLUME,
-                                 mover.own_bytes[QUOTA_OF_TENANT] -
-                                 mover.own_bytes[QUOTA_OF_VOLUME],
+    if (adder.own_bytes[QUOTA_OF_VOLUME] != adder.own_bytes[QUOTA_OF_TENANT]) {
+        ret = quota_register_add(&adder, QUOTA_OF_VOLUME,
+                                 adder.own_bytes[QUOTA_OF_TENANT] -
+                                 adder.own_bytes[QUOTA_OF_VOLUME],
                                  AUDIT_TRIES);
         if (ret < 0) {
             return ret;
         }
     }
-    quota_store(&words->settled_bytes, mover.own_bytes[QUOTA_OF_TENANT] -
+    quota_store(&words->settled_bytes, adder.own_bytes[QUOTA_OF_TENANT] -
                 quota_lease_recall(words));
     for (int i = 0; i < QUOTA_LANES; i++) {
-        quota_store(&words->lanes[i].paid_in_flight, 0);
+        quota_store(&words->lanes[i].charged_in_flight, 0);
     }
     quota_store(&words->owner, 0);
     return 0;
@@ -162,6 +113,7 @@ int quota_writer_audit(struct quota_ledger *ledger)
         if (quota_load(&words->owner) == 0) {
             continue;
         }
+        /* [lock] A live owner holds it. */
         ret = quota_ledger_lock(ledger, byte, F_OFD_SETLK, F_WRLCK);
         if (ret == -EAGAIN || ret == -EACCES) {
             continue;               /* alive */
@@ -169,7 +121,7 @@ int quota_writer_audit(struct quota_ledger *ledger)
         if (ret < 0) {
             return ret;
         }
-        /* It may have detached since, and its slot is free. */
+        /* The owner may have detached meanwhile and freed the slot. */
         if (quota_load(&words->owner) != 0 && audit(ledger, i) == 0) {
             dead++;
         }
@@ -203,8 +155,8 @@ static int take_slot(struct quota_ledger *ledger, unsigned volume)
         uint64_t owner = quota_load(&words->owner);
         int64_t byte = QUOTA_LOCK_BASE + i;
 
-        /* Look before locking: if the owner shares our file description, the
-         * lock would succeed, and giving it up would drop the owner's. */
+        /* Check before locking: if the owner shares our file description, the
+         * lock would succeed, and unlocking would drop the owner's lock. */
         if (owner == (uint64_t)getpid() || (owner != 0 && ledger->fd < 0) ||
             quota_ledger_lock(ledger, byte, F_OFD_SETLK, F_WRLCK) < 0) {
             continue;
@@ -219,7 +171,7 @@ static int take_slot(struct quota_ledger *ledger, unsigned volume)
 }
 
 static int attach(struct quota_ledger *ledger, const char *volume,
-                  struct quota_mover *mover)
+                  struct quota_adder *adder)
 {
     int slot = quota_volume_claim(ledger, volume);
     int ret;
@@ -231,7 +183,7 @@ static int attach(struct quota_ledger *ledger, const char *volume,
     if (slot < 0) {
         return slot;
     }
-    ret = quota_mover_init(mover, ledger, slot);
+    ret = quota_adder_init(adder, ledger, slot);
     if (ret < 0) {
         quota_ledger_lock(ledger, QUOTA_LOCK_BASE + slot, F_OFD_SETLK, F_UNLCK);
         return ret;
@@ -254,7 +206,7 @@ int quota_writer_attach(struct quota_ledger *ledger, const char *volume,
     memset(w, 0, sizeof(*w));
     ret = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
     if (ret == 0) {
-        ret = attach(ledger, volume, &w->mover);
+        ret = attach(ledger, volume, &w->adder);
         quota_attach_unlock(ledger);
     }
     if (ret < 0) {
@@ -262,8 +214,8 @@ int quota_writer_attach(struct quota_ledger *ledger, const char *volume,
         return ret;
     }
     w->ledger = ledger;
-    w->volume = quota_volume_at(ledger, w->mover.index);
-    w->words = quota_writer_at(ledger, w->mover.index);
+    w->volume = quota_volume_at(ledger, w->adder.index);
+    w->words = quota_writer_at(ledger, w->adder.index);
     atomic_flag_clear(&w->lock);
     w->end = &w->first;
     w->head.any_armed = (const uint32_t *)&ledger->file->policy.any_armed;
@@ -280,7 +232,7 @@ void quota_writer_detach(struct quota_writer *writer)
     /* The owner goes before the lock: a slot with an owner and no lock is a
      * dead one, and this one is not. */
     quota_store(&writer->words->owner, 0);
-    quota_ledger_lock(writer->ledger, QUOTA_LOCK_BASE + writer->mover.index,
+    quota_ledger_lock(writer->ledger, QUOTA_LOCK_BASE + writer->adder.index,
                       F_OFD_SETLK, F_UNLCK);
     free(writer);
 }

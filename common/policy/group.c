@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 
-#include "ledger-layout.h"
+#include "quota-charge.h"
 
-uint64_t quota_guarantee_missing(const struct quota_state *state,
-                                 uint64_t guarantee_bytes)
+/* What is left of a guarantee, beside what the tenant holds, thick volumes and
+ * grant. */
+static uint64_t guarantee_missing(const struct quota_state *state,
+                                  uint64_t guarantee_bytes)
 {
     uint64_t held = quota_add_saturating(state->thick_bytes, state->grant_bytes);
 
@@ -19,8 +21,8 @@ uint64_t quota_guarantee_missing(const struct quota_state *state,
 void quota_group_add(struct quota_group *group,
                      const struct quota_state *state)
 {
-    uint64_t missing = quota_guarantee_missing(state,
-                                               state->limits.guarantee_bytes);
+    uint64_t missing = guarantee_missing(state,
+                                         state->limits.guarantee_bytes);
 
     group->limits_bytes = quota_add_saturating(group->limits_bytes,
                                                state->limits.limit_bytes);
@@ -33,8 +35,8 @@ struct quota_group quota_group_without(const struct quota_group *group,
     struct quota_group others = *group;
 
     others.limits_bytes -= state->limits.limit_bytes;
-    others.kept_bytes -= quota_guarantee_missing(state,
-                                                 state->limits.guarantee_bytes);
+    others.kept_bytes -= guarantee_missing(state,
+                                           state->limits.guarantee_bytes);
     return others;
 }
 
@@ -48,7 +50,7 @@ int quota_group_check(const struct quota_group *others,
                       const struct quota_state *state,
                       const struct quota_limits *limits, uint64_t *most)
 {
-    uint64_t missing = quota_guarantee_missing(state, limits->guarantee_bytes);
+    uint64_t missing = guarantee_missing(state, limits->guarantee_bytes);
     uint64_t percent = others->overcommit_percent;
     uint64_t allowed = others->size_bytes / 100;
 

@@ -95,7 +95,7 @@ int quota_limits_check(const struct quota_limits *limits,
             return -EINVAL;
         }
     }
-    /* A definition may leave the limit to what is tagged: see group.c */
+    /* A definition may leave the limit to what is tagged. */
     if (limits->limit_bytes && limits->guarantee_bytes > limits->limit_bytes) {
         *field = field_of(limits, &limits->guarantee_bytes);
         *why = "is larger than the limit";

@@ -29,19 +29,49 @@ static int refuse(const char **why, const char *reason)
 }
 
 /*
- * Words that LVM gives to the hidden parts of a volume; lvm(8), "VALID NAMES".
- * It refuses a name that contains one anywhere.
+ * Words that LVM gives to the hidden parts of a volume: both lists of lvm2's
+ * lib/misc/lvm-string.c, as of 2.03.31 and 2.03.39.  It refuses a name that
+ * contains one anywhere.
  */
+static const char *const reserved_words[] = {
+    "_cdata", "_cmeta", "_corig", "_cpool", "_cvol", "_imeta", "_iorig",
+    "_mimage", "_mlog", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta",
+    "_vdata", "_vorigin", "_wcorig",
+};
+#define RESERVED_WORDS (sizeof(reserved_words) / sizeof(reserved_words[0]))
+
 static bool has_reserved_word(const char *name)
 {
-    static const char *const words[] = {
-        "_cdata", "_cmeta", "_corig", "_cvol", "_imeta", "_iorig", "_mimage",
-        "_mlog", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta",
-        "_vdata", "_vorigin",
-    };
+    for (size_t i = 0; i < RESERVED_WORDS; i++) {
+        if (strstr(name, reserved_words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strstr(name, words[i])) {
+static bool has_reserved_prefix(const char *name)
+{
+    return strncmp(name, "snapshot", 8) == 0 || strncmp(name, "pvmove", 6) == 0;
+}
+
+bool quota_name_is_part(const char *lv)
+{
+    size_t len = strlen(lv);
+
+    while (len > 0 && lv[len - 1] >= '0' && lv[len - 1] <= '9') {
+        len--;
+    }
+    if (lv[len] && len > 0 && lv[len - 1] == '_') {
+        len--;                  /* acme.logs_rimage_0 */
+    } else {
+        len = strlen(lv);
+    }
+    for (size_t i = 0; i < RESERVED_WORDS; i++) {
+        size_t word = strlen(reserved_words[i]);
+
+        if (len >= word &&
+            memcmp(lv + len - word, reserved_words[i], word) == 0) {
             return true;
         }
     }
@@ -63,8 +93,7 @@ int quota_name_check_tenant(const char *tenant, const char **why)
         return refuse(why, "is longer than 32 characters");
     }
     /* A volume of the tenant begins with the tenant's name. */
-    if (strncmp(tenant, "snapshot", 8) == 0 ||
-        strncmp(tenant, "pvmove", 6) == 0) {
+    if (has_reserved_prefix(tenant)) {
         return refuse(why, "must not begin with 'snapshot' or 'pvmove', which "
                            "LVM keeps for itself");
     }
@@ -75,25 +104,75 @@ int quota_name_check_tenant(const char *tenant, const char **why)
     return 0;
 }
 
-int quota_name_check_volume(const char *tenant, const char *volume,
-                            const char **why)
+/* What a name takes in one of device-mapper's: each hyphen stands twice. */
+static size_t device_bytes(const char *name)
 {
-    if (!is_alnum(volume[0])) {
-        return refuse(why, "must begin with a letter or a digit");
+    size_t bytes = 0;
+
+    for (; *name; name++) {
+        bytes += *name == '-' ? 2 : 1;
     }
-    for (const char *p = volume; *p; p++) {
+    return bytes;
+}
+
+int quota_name_check_lv(const char *group, const char *lv, const char **why)
+{
+    if (lv[0] == '\0') {
+        return refuse(why, "is empty");
+    }
+    if (lv[0] == '-' || strcmp(lv, ".") == 0 || strcmp(lv, "..") == 0) {
+        return refuse(why, "must not be '.' or '..' or begin with '-'");
+    }
+    for (const char *p = lv; *p; p++) {
         if (!is_alnum(*p) && !strchr("+_.-", *p)) {
             return refuse(why, "may only have letters, digits, '+', '_', '.' "
                                "and '-'");
         }
     }
-    if (strlen(tenant) + 1 + strlen(volume) > QUOTA_LV_MAX_BYTES) {
+    if (strlen(lv) > QUOTA_LV_MAX_BYTES) {
+        return refuse(why, "is longer than 127 characters");
+    }
+    if (group &&
+        device_bytes(group) + 1 + device_bytes(lv) > QUOTA_DEVICE_MAX_BYTES) {
+        return refuse(why, "is too long: device-mapper has 127 characters for "
+                           "the names of volume group and LV, a hyphen "
+                           "between them, and each '-' in them doubled");
+    }
+    if (has_reserved_prefix(lv)) {
+        return refuse(why, "must not begin with 'snapshot' or 'pvmove', which "
+                           "LVM keeps for itself");
+    }
+    if (has_reserved_word(lv)) {
+        return refuse(why, "has a word in it that LVM keeps for itself, such "
+                           "as '_tdata'");
+    }
+    return 0;
+}
+
+int quota_name_check_volume(const char *group, const char *tenant,
+                            const char *volume, const char **why)
+{
+    char lv[QUOTA_LV_MAX_BYTES + 1];
+
+    if (!is_alnum(volume[0])) {
+        return refuse(why, "must begin with a letter or a digit");
+    }
+    if (quota_name_format_lv(tenant, volume, lv) < 0) {
         return refuse(why, "is too long: with the tenant's name and a dot it "
                            "may have 127 characters");
     }
-    if (has_reserved_word(volume)) {
-        return refuse(why, "has a word in it that LVM keeps for itself, such "
-                           "as '_tdata'");
+    return quota_name_check_lv(group, lv, why);
+}
+
+int quota_name_check_pool(const char *group, const char *tenant,
+                          const char **why)
+{
+    /* LVM's longest names for its parts end in -tpool, _tdata and _tmeta */
+    if (device_bytes(group) + strlen("-") + device_bytes(tenant) +
+        strlen("." QUOTA_THIN_POOL_VOLUME "-tpool") > QUOTA_DEVICE_MAX_BYTES) {
+        return refuse(why, "is too long: device-mapper leaves 114 characters "
+                           "for the names of volume group and tenant, each "
+                           "'-' counted twice");
     }
     return 0;
 }

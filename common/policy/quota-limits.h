@@ -62,8 +62,8 @@ struct quota_limit_field {
     const char *name;
     size_t offset;              /* of the uint64_t in struct quota_limits */
     enum quota_unit unit;
-    bool is_in_ledger;          /* enforced at each write; the others only when
-                                   something is made, grown or promised */
+    bool is_in_ledger;          /* needed at each write, or to grow; the others
+                                   only when something is made or promised */
     const char *help;           /* one line, without a full stop */
 };
 
@@ -91,6 +91,8 @@ int quota_limits_check(const struct quota_limits *limits,
 /* quota_limits_digest: a stable 64-bit digest (FNV-1a over the table), to
  * tell a changed definition from an unchanged one. */
 uint64_t quota_limits_digest(const struct quota_limits *limits);
+
+#define QUOTA_TENANT_MAX_BYTES 32
 
 /* ---- LVM tags ------------------------------------------------------------ */
 
@@ -122,31 +124,55 @@ int quota_tag_parse_limit(const char *tag, struct quota_limits *limits);
  * -EINVAL: no number from 1 to a million. */
 int quota_tag_parse_overcommit(const char *tag, uint64_t *percent);
 
-/* quota_tag_parse_tenant: the tenant that a tag names, or NULL. */
-const char *quota_tag_parse_tenant(const char *tag);
+/* struct quota_owner: whose an LV is. */
+struct quota_owner {
+    char tenant[QUOTA_TENANT_MAX_BYTES + 1];    /* "": nobody's */
+    bool is_of_two;             /* its tags name another tenant besides */
+    bool is_of_invalid;         /* a tag names a tenant that there cannot be */
+};
+
+/*
+ * quota_owner_find: of the LV @lv with @tags ("a,b").  An LV is one tenant's, who
+ * is charged all of it: of those whom the tags name, the one after whom it is
+ * called, since no other's pool shows it, or else the first.  A name that
+ * quota_name_check_tenant refuses is nobody's.
+ */
+void quota_owner_find(const char *tags, const char *lv,
+                      struct quota_owner *owner);
 
 /* ---- names --------------------------------------------------------------- */
 
-#define QUOTA_TENANT_MAX_BYTES 32
 #define QUOTA_GROUP_MAX_BYTES 127
 #define QUOTA_LV_MAX_BYTES 127  /* LVM's NAME_LEN - 1 */
+#define QUOTA_DEVICE_MAX_BYTES 127  /* device-mapper's DM_NAME_LEN - 1 */
 /* The tenant's thin pool is the LV <tenant>._thin: no volume can be called so,
  * because a volume's name begins with a letter or digit. */
 #define QUOTA_THIN_POOL_VOLUME "_thin"
 
 /*
  * quota_name_check_tenant: [a-z0-9][a-z0-9_-]{0,31}.
- * quota_name_check_volume: [A-Za-z0-9][A-Za-z0-9+_.-]*, short enough for
- * "<tenant>.<volume>" to be an LV name, and free of the words that LVM keeps
- * for itself (_tdata, _tmeta, _mimage, ...).
+ * quota_name_check_lv: what LVM takes for an LV: its alphabet, short enough for
+ * "<group>-<lv>" to be a device's name (@group NULL: not known yet), and free of
+ * what LVM keeps for itself (snapshot..., ..._tdata..., ..._mimage..., ...).
+ * quota_name_check_volume: [A-Za-z0-9][A-Za-z0-9+_.-]*, and "<tenant>.<volume>"
+ * is an LV's name in @group (NULL: as above); @tenant is taken as checked.
+ * quota_name_check_pool: the names of @tenant's thin pool and of its parts are
+ * short enough; both names are taken as checked.
  * quota_name_check_group: LVM's alphabet for a volume group.
  * Return 0 or -EINVAL, with @why (may be NULL) set to a static reason that
  * ends a sentence ("must begin with a lower-case letter or a digit").
  */
 int quota_name_check_tenant(const char *tenant, const char **why);
-int quota_name_check_volume(const char *tenant, const char *volume,
-                            const char **why);
+int quota_name_check_lv(const char *group, const char *lv, const char **why);
+int quota_name_check_volume(const char *group, const char *tenant,
+                            const char *volume, const char **why);
+int quota_name_check_pool(const char *group, const char *tenant,
+                          const char **why);
 int quota_name_check_group(const char *group, const char **why);
+
+/* quota_name_is_part: LVM calls only parts of other LVs so (..._tdata,
+ * ..._rimage_0): one that is visible was left behind. */
+bool quota_name_is_part(const char *lv);
 
 /* quota_name_format_lv: "<tenant>.<volume>" into @lv.  Names are taken as
  * checked; -ENAMETOOLONG. */

@@ -72,11 +72,6 @@ int quota_tag_parse_limit(const char *tag, struct quota_limits *limits)
     return 0;
 }
 
-const char *quota_tag_parse_tenant(const char *tag)
-{
-    return after_prefix(tag, QUOTA_TAG_TENANT);
-}
-
 int quota_tag_parse_overcommit(const char *tag, uint64_t *percent)
 {
     const char *text = after_prefix(tag, QUOTA_TAG_OVERCOMMIT);
@@ -86,4 +81,37 @@ int quota_tag_parse_overcommit(const char *tag, uint64_t *percent)
     }
     return parse_number(text, percent) < 0 || *percent == 0 ||
            *percent > 1000000 ? -EINVAL : 0;
+}
+
+void quota_owner_find(const char *tags, const char *lv,
+                      struct quota_owner *owner)
+{
+    bool is_called = false;     /* the LV, after the owner so far */
+
+    memset(owner, 0, sizeof(*owner));
+    for (size_t len; *tags; tags += len + (tags[len] == ',')) {
+        const char *name = after_prefix(tags, QUOTA_TAG_TENANT);
+        char tenant[QUOTA_TENANT_MAX_BYTES + 2];
+        size_t name_len;
+
+        len = strcspn(tags, ",");
+        if (!name) {
+            continue;
+        }
+        name_len = len - strlen(QUOTA_TAG_TENANT);
+        if (name_len >= sizeof(tenant)) {
+            name_len = sizeof(tenant) - 1;      /* still too long */
+        }
+        memcpy(tenant, name, name_len);
+        tenant[name_len] = '\0';
+        if (quota_name_check_tenant(tenant, NULL) < 0) {
+            owner->is_of_invalid = true;
+            continue;
+        }
+        owner->is_of_two |= *owner->tenant && strcmp(owner->tenant, tenant) != 0;
+        if (!*owner->tenant || (!is_called && quota_name_parse_lv(tenant, lv))) {
+            memcpy(owner->tenant, tenant, name_len + 1);
+            is_called = quota_name_parse_lv(tenant, lv) != NULL;
+        }
+    }
 }

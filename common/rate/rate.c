@@ -4,61 +4,61 @@
  * generic cell rate algorithm (ITU-T I.371, annex A; the virtual scheduling
  * form).
  *
- * A cell is one word, the theoretical arrival time (TAT): when the next
- * request would come if all had come at exactly the sustained rate.  Paying
- * moves it on by the cost, and is allowed while it is not further ahead of the
- * clock than the tolerance.  In any window no more passes than rate x window +
- * rate x tolerance + what was paid last.
+ * A cell is one word, the theoretical arrival time (TAT): when the next request
+ * would arrive if all had arrived at exactly the sustained rate.  A request
+ * that takes from the cell advances the TAT by its cost, and is admitted while
+ * the TAT is not further ahead of the clock than the tolerance.  In any window
+ * no more passes than rate x window + rate x tolerance + what was taken last.
  *
- * Two cells a rate: the sustained one tolerates what a burst of max for
- * max_length holds, and the peak one keeps a burst at max.  (QEMU's throttle
- * takes max_length 1 as a bucket of max that may be emptied at once; here a
- * burst never passes max within a second either.)
+ * Each rate has two cells: the sustained one tolerates a burst of max for
+ * max_length, and the peak one keeps a burst at max.  (QEMU's throttle treats
+ * max_length 1 as a bucket of max that may be emptied at once; here a burst
+ * never exceeds max within a second either.)
  *
- * Fairness.  Plain arrival order gives to whoever asks most.  So the tolerance
- * of the tenant's cell depends on who asks: the volume that has been served
- * most (over its weight) gets the least, the others more, the further they are
- * behind it.  Who is behind can pay earlier, and the one ahead finds the cell
- * full.  This is start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng,
- * SIGCOMM 1996) without a queue: the virtual time of the system is the lead,
- * the largest service any volume has had, and a volume that was idle joins not
- * more than BEHIND_MAX_NS behind it.  Nobody needs to know who else is waiting:
- * a volume that asks for nothing just never finds the cell its own, and the
- * others use the cap whole.
+ * Fairness.  Plain arrival order favours the volume with the most requests.  So
+ * the tolerance of the tenant's cell depends on the volume: the one that has
+ * been served most (relative to its weight) gets the least tolerance, and the
+ * others get more, the further they are behind.  A volume that is behind can
+ * take earlier, and the one that leads finds the cell full.  This is start-time
+ * fair queueing (P. Goyal, H. M. Vin, H. Cheng, SIGCOMM 1996) without a queue:
+ * the virtual time of the system is the lead, the largest service of any
+ * volume, and a volume that was idle joins at most BEHIND_MAX_NS behind it.  No
+ * volume needs to know which others wait: one without requests takes nothing,
+ * and the others use the whole cap.
  */
-#include "ledger-layout.h"
+#include "rate.h"
 
 #define NS_PER_SEC UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 /*
- * Tolerance of the volume that leads, and how much more the one gets that is
- * furthest behind.  Long enough that a writer which has one request at a time
- * loses no throughput between them, short enough to stay under 1 % of a window
- * of five seconds.
+ * Tolerance of the volume that leads, and how much more the one furthest behind
+ * gets.  Long enough that a writer with one request at a time loses no
+ * throughput between requests, short enough to stay under 1 % of a window of
+ * five seconds.
  */
 #define TOLERANCE_NS (20 * NS_PER_MS)
 #define TOLERANCE_BEHIND_NS (10 * NS_PER_MS)
 
 /*
- * Who had to wait and was woken late has not been idle: the rate goes on from
- * when it should have been woken, up to this long ago.  (With the tolerances
- * and one payment this makes the 100 ms that QEMU's throttle, in
- * throttle_compute_wait, lets pass at once where no burst is set.)
+ * A writer that waited and was woken late has not been idle: the rate continues
+ * from when the writer should have been woken, up to this long ago.  (With the
+ * tolerances and TAKE_MAX_NS this adds up to the 100 ms that QEMU's throttle,
+ * in throttle_compute_wait, lets pass at once without a burst.)
  */
 #define LATE_MAX_NS (60 * NS_PER_MS)
 
-/* How far behind the lead a volume's service is counted. */
+/* A volume counts as at most this far behind the lead. */
 #define BEHIND_MAX_NS (20 * NS_PER_MS)
 
 /*
- * What is paid for at once, in time at the rate, or at its burst.  At most: so
- * that a large request does not keep out the others while it is paid for.  At
- * least: so that small ones do not all go to the shared line; what is left over
- * is credit for the next, in the writer's memory.
+ * How much is taken at once, in time at the rate, or at its burst.  The maximum
+ * keeps a large request from blocking the others while it takes its cost.  The
+ * minimum keeps small requests off the shared cache line; the rest is credit
+ * for the next requests, in the writer's memory.
  */
-#define PAY_MAX_NS (10 * NS_PER_MS)
-#define PAY_MIN_NS (NS_PER_MS / 4)
+#define TAKE_MAX_NS (10 * NS_PER_MS)
+#define TAKE_MIN_NS (NS_PER_MS / 4)
 
 bool quota_rate_is_bytes(int kind)
 {
@@ -99,9 +99,9 @@ static uint64_t units_in(uint64_t ns, uint64_t per_sec)
 
 /* ---- cells --------------------------------------------------------------- */
 
-/* When a cell's next payment is due: not before @since_ns.  Void credit is
- * counted from the first payer's own clock, so that whoever changed the rates
- * need not share it. */
+/* When a cell's next request is due: not before @since_ns.  In an emptied cell
+ * time begins with the first request's own clock, so that the process that
+ * changed the rates need not use the same one. */
 static uint64_t due_ns(uint64_t tat_ns, uint64_t burst_ns, uint64_t since_ns)
 {
     if (tat_ns >= QUOTA_TAT_EMPTY) {
@@ -113,8 +113,8 @@ static uint64_t due_ns(uint64_t tat_ns, uint64_t burst_ns, uint64_t since_ns)
 enum move { MOVE_DONE, MOVE_DENIED, MOVE_AGAIN };
 
 /*
- * Move a cell on by @cost if it still is as it was @before, and not more than
- * @tolerance ahead of the clock; denied, with how long until then.
+ * Advance a cell by @cost if it is still as it was @before, and at most
+ * @tolerance ahead of the clock; if denied, *@wait_ns is how long until it is.
  */
 static enum move cell_move(quota_u64 *tat_ns, uint64_t before, uint64_t cost,
                            uint64_t burst_ns, uint64_t tolerance,
@@ -132,7 +132,7 @@ static enum move cell_move(quota_u64 *tat_ns, uint64_t before, uint64_t cost,
                          INT64_MAX : due + cost) ? MOVE_DONE : MOVE_AGAIN;
 }
 
-/* A cell that was emptied since it was paid for owes nothing. */
+/* Give @cost back, unless the cell was emptied since it was taken. */
 static void cell_refund(quota_u64 *tat_ns, uint64_t cost)
 {
     uint64_t before = quota_load(tat_ns);
@@ -158,7 +158,7 @@ static struct rate read_rate(const struct quota_rates *rates, int kind)
     };
 
     if (rate.per_sec == 0) {
-        rate.per_sec = UINT64_MAX / 2;  /* it was disarmed this moment */
+        rate.per_sec = UINT64_MAX / 2;  /* it was just disarmed */
     }
     if (rate.max_per_sec <= rate.per_sec) {
         rate.max_per_sec = 0;
@@ -177,8 +177,8 @@ struct reading {
     struct rate rate;
 };
 
-/* The cell first: whoever changes a rate empties its cell afterwards, so a
- * payment at the old rate finds another cell than it has read. */
+/* Read the cell first: a process that changes a rate empties the cell
+ * afterwards, so a swap at the old rate finds that the cell has changed. */
 static struct reading read_cell(const struct quota_cell *cell,
                                 const struct quota_rates *rates, int kind)
 {
@@ -191,10 +191,10 @@ static struct reading read_cell(const struct quota_cell *cell,
     return reading;
 }
 
-/* The peak first: it is what denies most often in a burst. */
-static enum move pay(struct quota_cell *cell, const struct reading *reading,
-                     uint64_t units, uint64_t tolerance,
-                     struct quota_time time, uint64_t *wait_ns)
+/* The peak cell first: it denies most often in a burst. */
+static enum move take(struct quota_cell *cell, const struct reading *reading,
+                      uint64_t units, uint64_t tolerance,
+                      struct quota_time time, uint64_t *wait_ns)
 {
     const struct rate *rate = &reading->rate;
     uint64_t peak_cost = 0;
@@ -217,10 +217,10 @@ static enum move pay(struct quota_cell *cell, const struct reading *reading,
     return move;
 }
 
-/* ---- who has been served how much ---------------------------------------- */
+/* ---- service of each volume ---------------------------------------------- */
 
-/* How much a volume has been served, not less than what one that was idle
- * joins with; *lead: how much the one has that has most. */
+/* A volume's service, at least that of a volume that was idle and joins; *lead:
+ * the largest service of any volume. */
 static uint64_t served_ns(const struct quota_writer *writer, int kind,
                           uint64_t *lead)
 {
@@ -255,7 +255,7 @@ static void serve(struct quota_writer *writer, int kind, uint64_t cost)
     }
 }
 
-/* How much more than TOLERANCE_NS a writer gets for being behind. */
+/* How much tolerance a writer gets beyond TOLERANCE_NS for being behind. */
 static uint64_t tolerance_behind(const struct quota_writer *writer, int kind)
 {
     uint64_t lead, served = served_ns(writer, kind, &lead);
@@ -264,9 +264,9 @@ static uint64_t tolerance_behind(const struct quota_writer *writer, int kind)
                          : 0;
 }
 
-uint64_t quota_cell_buy(struct quota_writer *writer, enum quota_scope scope,
-                        int kind, uint64_t wanted, struct quota_time time,
-                        uint64_t *wait_ns)
+uint64_t quota_cell_take(struct quota_writer *writer, enum quota_scope scope,
+                         int kind, uint64_t wanted, struct quota_time time,
+                         uint64_t *wait_ns)
 {
     struct quota_meter meter = quota_meter_of(writer, scope);
     struct quota_cell *cell = &meter.cells[kind];
@@ -286,10 +286,10 @@ uint64_t quota_cell_buy(struct quota_writer *writer, enum quota_scope scope,
         reading = read_cell(cell, meter.rates, kind);
         fastest = reading.rate.max_per_sec ? reading.rate.max_per_sec
                                            : reading.rate.per_sec;
-        most = units_in(PAY_MAX_NS, fastest);
-        least = units_in(PAY_MIN_NS, reading.rate.per_sec);
+        most = units_in(TAKE_MAX_NS, fastest);
+        least = units_in(TAKE_MIN_NS, reading.rate.per_sec);
         units = wanted > most ? most : wanted < least ? least : wanted;
-        move = pay(cell, &reading, units, tolerance, time, wait_ns);
+        move = take(cell, &reading, units, tolerance, time, wait_ns);
     } while (move == MOVE_AGAIN);
     if (move == MOVE_DENIED) {
         return 0;
@@ -300,8 +300,8 @@ uint64_t quota_cell_buy(struct quota_writer *writer, enum quota_scope scope,
     return units;
 }
 
-void quota_cell_charge(struct quota_writer *writer, enum quota_scope scope,
-                       int kind, uint64_t units, uint64_t now_ns)
+void quota_cell_debit(struct quota_writer *writer, enum quota_scope scope,
+                      int kind, uint64_t units, uint64_t now_ns)
 {
     struct quota_meter meter = quota_meter_of(writer, scope);
     struct quota_cell *cell = &meter.cells[kind];
@@ -311,7 +311,7 @@ void quota_cell_charge(struct quota_writer *writer, enum quota_scope scope,
 
     do {
         reading = read_cell(cell, meter.rates, kind);
-    } while (pay(cell, &reading, units, UINT64_MAX, time, &wait_ns) !=
+    } while (take(cell, &reading, units, UINT64_MAX, time, &wait_ns) !=
              MOVE_DONE);
     if (scope == QUOTA_OF_TENANT) {
         serve(writer, kind, cost_ns(units, reading.rate.per_sec));

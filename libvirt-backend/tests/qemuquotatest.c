@@ -21,7 +21,7 @@
 #include "qemu/qemu_block.h"
 #include "qemu/qemu_fd.h"
 #include "qemu/qemu_quota.h"
-#include "quota-common/quota-ledger.h"
+#include "quota-ledger.h"
 #include "vircommand.h"
 #include "virfile.h"
 #include "virfilewrapper.h"

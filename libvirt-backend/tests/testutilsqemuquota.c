@@ -21,8 +21,6 @@
 #include "virfile.h"
 #include "virjson.h"
 
-#define VIR_FROM_THIS VIR_FROM_QEMU
-
 /* The members of BlockdevOptionsQuota; limits that are given without a ledger
  * are left out, libvirt never uses them. */
 static const char *quotaOptions =

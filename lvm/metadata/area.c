@@ -265,7 +265,7 @@ static int read_device(const char *path, char *buffer, struct device *device)
 
         if (area->start % SECTOR_BYTES) {
             area->error = EBADMSG;
-        } else if (area->start + SECTOR_BYTES <= HEAD_BYTES && i == 0) {
+        } else if (area->start <= HEAD_BYTES - SECTOR_BYTES && i == 0) {
             read_header(buffer + area->start, area);
         } else {
             area->error = -read_blocks(fd, buffer, ALIGN_BYTES, block);

@@ -38,16 +38,16 @@ struct quota_metadata_lv {
     uint64_t physical_bytes;    /* taken from the group for it, with all that
                                    lies below it: legs, their metadata, logs; a
                                    thin pool's data, but not its metadata */
+    const char *unknown;        /* a segment type, or a key, that is not known:
+                                   the LV may take anything, and physical_bytes
+                                   is all that the group has.  NULL: none */
     uint64_t metadata_bytes;    /* of a thin pool's metadata; 0: no such */
     uint64_t chunk_bytes;       /* of a thin pool or a snapshot; 0: no such */
-    uint64_t stripe_bytes;      /* 0: not striped */
     uint64_t transaction;       /* of a thin pool, or that made a thin volume */
     unsigned data_stripes;      /* side by side, parity not counted; 1: linear */
     unsigned data_copies;       /* of each stripe; 1: no mirror */
     bool is_visible;            /* not a part of another one */
     bool is_writable;
-    bool is_merging;            /* into its origin */
-    bool is_partial;            /* lies on a device that is missing */
 };
 
 /* A volume group at one moment. */
@@ -116,10 +116,6 @@ int quota_metadata_parse(const char *text, const char *group,
                          struct quota_metadata_group **result);
 
 void quota_metadata_group_free(struct quota_metadata_group *group);
-
-/* quota_metadata_find: the LV of that name; NULL: there is none. */
-const struct quota_metadata_lv *
-quota_metadata_find(const struct quota_metadata_group *group, const char *name);
 
 #ifdef __cplusplus
 }

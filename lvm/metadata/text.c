@@ -10,12 +10,15 @@
 #include <libdevmapper.h>
 #include <string.h>
 
+#include "segment.h"
 #include "text.h"
+#include "tree.h"
 
 #define SECTOR_BYTES UINT64_C(512)
 
-/* LVs of LVs: a raid's legs, a thin pool's data on a raid, and no more */
-#define DEPTH_MAX 8
+/* LVs of LVs: a thin pool's data on a cache on a raid with integrity, and each
+ * on its way to another device; LVM stacks no more */
+#define DEPTH_MAX 16
 
 /* What is known of an LV besides what is told. */
 struct lv_node {
@@ -23,26 +26,25 @@ struct lv_node {
     const struct dm_config_node *config;
     uint64_t own_extents;       /* that it takes of devices itself */
     uint64_t moving_extents;    /* those are on their way to other devices */
+    uint64_t extents;           /* all that it takes, once that is summed */
+    bool is_summed;
+    bool is_in_sum;             /* now: what lies below it is being summed */
 };
 
 struct parsing {
     struct dm_pool *pool;
-    struct dm_hash_table *pvs;  /* by "pv0": struct pv_node */
+    struct dm_hash_table *pvs;  /* by "pv0": its section */
     struct dm_hash_table *lvs;  /* by name: struct lv_node */
     struct quota_metadata_group *group;
     uint64_t extents;
     uint64_t extents_taken;
-};
-
-struct pv_node {
-    bool is_missing;
+    bool is_doubted;            /* of an LV something is not known */
 };
 
 struct group_memory {
     struct quota_metadata_group group;
     struct dm_config_tree *tree;    /* most strings are its own */
     struct dm_pool *pool;
-    struct dm_hash_table *lvs;
 };
 
 /* ---- values ---------------------------------------------------------------- */
@@ -154,25 +156,20 @@ static int read_pvs(struct parsing *p, const struct dm_config_node *vg,
     const struct dm_config_node *node = section(vg, "physical_volumes");
 
     for (node = node ? node->child : NULL; node; node = node->sib) {
-        struct pv_node *pv = dm_pool_zalloc(p->pool, sizeof(*pv));
         const char *uuid = string_of(node, "id");
         uint64_t extents;
 
-        if (!pv) {
-            return -ENOMEM;
-        }
         if (!uuid || number_of(node, "pe_count", &extents) < 0) {
             return -EBADMSG;
         }
         p->extents += extents;
-        pv->is_missing = has_flag(node, "flags", "MISSING") ||
-                         has_flag(node, "status", "MISSING");
-        if (pv->is_missing) {
+        if (has_flag(node, "flags", "MISSING") ||
+            has_flag(node, "status", "MISSING")) {
             p->group->missing++;
         } else if (is_read && !is_read(uuid, opaque)) {
             p->group->unread++;
         }
-        if (!dm_hash_insert(p->pvs, node->key, pv)) {
+        if (!dm_hash_insert(p->pvs, node->key, (void *)node)) {
             return -ENOMEM;
         }
     }
@@ -180,6 +177,15 @@ static int read_pvs(struct parsing *p, const struct dm_config_node *vg,
 }
 
 /* ---- logical volumes --------------------------------------------------------- */
+
+/* What is not understood may take anything: the first such word is told. */
+static void doubt(struct parsing *p, struct lv_node *node, const char *word)
+{
+    p->is_doubted = true;
+    if (!node->lv->unknown) {
+        node->lv->unknown = word;
+    }
+}
 
 /*
  * LVM keeps such names for an LV that several others may lie on while pvmove
@@ -205,34 +211,24 @@ static void take_areas(struct parsing *p, struct lv_node *lv,
     const struct dm_config_value *value;
 
     for (value = value_of(segment, key); value; value = value->next) {
-        struct pv_node *pv;
-
         if (value->type != DM_CFG_STRING) {
             continue;
         }
-        pv = dm_hash_lookup(p->pvs, value->v.str);
-        if (pv) {
+        if (dm_hash_lookup(p->pvs, value->v.str)) {
             lv->own_extents += extents;
-            lv->lv->is_partial |= pv->is_missing;
         } else if (is_pvmove(value->v.str)) {
             lv->moving_extents += extents;
         }
     }
 }
 
-static const char *segtype_of(struct parsing *p,
-                              const struct dm_config_node *segment,
+/* As lvs names it: "raid5" of "raid5+RESHAPE".  NULL: no memory */
+static const char *segtype_of(struct parsing *p, const char *type,
                               uint64_t stripes)
 {
-    const char *type = string_of(segment, "type");
-
-    if (!type) {
-        return NULL;
-    }
-    if (strcmp(type, "striped") == 0 && stripes <= 1) {
+    if (segment_is(type, "striped") && stripes <= 1) {
         return "linear";
     }
-    /* "raid5+RESHAPE": flags that are not for old versions to ignore */
     return strchr(type, '+') ? dm_pool_strndup(p->pool, type, strcspn(type, "+"))
                              : type;
 }
@@ -256,7 +252,8 @@ static void count_stripes(struct quota_metadata_lv *lv, uint64_t legs)
     if (lv->data_stripes > parity) {
         lv->data_stripes -= parity;
     }
-    lv->data_stripes /= lv->data_copies;
+    lv->data_stripes = lv->data_stripes > lv->data_copies
+        ? lv->data_stripes / lv->data_copies : 1;
 }
 
 static int read_segment(struct parsing *p, struct lv_node *node,
@@ -265,30 +262,34 @@ static int read_segment(struct parsing *p, struct lv_node *node,
     struct quota_metadata_lv *lv = node->lv;
     uint64_t extents, bytes, stripes = number_or_zero(segment, "stripe_count");
     uint64_t devices = number_or_zero(segment, "device_count");
+    uint64_t parts = stripes ? stripes : 1;
+    const char *type = string_of(segment, "type");
 
-    if (number_of(segment, "extent_count", &extents) < 0 ||
+    if (!type || number_of(segment, "extent_count", &extents) < 0 ||
         extents_to_bytes(p, extents, &bytes) < 0 ||
         __builtin_add_overflow(lv->size_bytes, bytes, &lv->size_bytes)) {
         return -EBADMSG;
     }
-    take_areas(p, node, segment, "stripes", extents / (stripes ? stripes : 1));
-    take_areas(p, node, segment, "mirrors", extents);
+    if (segment_is_known(type)) {
+        take_areas(p, node, segment, "stripes", (extents + parts - 1) / parts);
+        take_areas(p, node, segment, "mirrors", extents);
+    } else {
+        doubt(p, node, type);
+    }
     if (!is_first) {
         return 0;
     }
-    lv->segtype = segtype_of(p, segment, stripes);
+    lv->segtype = segtype_of(p, type, stripes);
     if (!lv->segtype) {
-        return -EBADMSG;
+        return -ENOMEM;
     }
     lv->data_copies = number_or_zero(segment, "data_copies");
     count_stripes(lv, stripes ? stripes : devices);
-    lv->stripe_bytes = number_or_zero(segment, "stripe_size") * SECTOR_BYTES;
     lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
     lv->transaction = number_or_zero(segment, "transaction_id");
     lv->thin_pool = string_of(segment, "thin_pool");
     lv->external_origin = string_of(segment, "external_origin");
     lv->origin = lv->thin_pool ? string_of(segment, "origin") : NULL;
-    lv->is_merging = value_of(segment, "merge") != NULL;
     return 0;
 }
 
@@ -311,12 +312,15 @@ static int read_lv(struct parsing *p, const struct dm_config_node *config,
     lv->is_visible = has_flag(config, "status", "VISIBLE");
     lv->is_writable = has_flag(config, "status", "WRITE") ||
                       has_flag(config, "flags", "WRITE_LOCKED");
+    if (dm_hash_lookup(p->lvs, lv->name)) {
+        return -EBADMSG;        /* one of the two would not be charged */
+    }
     if (!lv->tags || !dm_hash_insert(p->lvs, lv->name, node)) {
         return -ENOMEM;
     }
     for (segment = config->child; segment; segment = segment->sib) {
-        if (!segment->child || strncmp(segment->key, "segment", 7) != 0) {
-            continue;
+        if (!segment->child) {
+            continue;           /* LVM takes every section for a segment */
         }
         ret = read_segment(p, node, segment, is_first);
         if (ret < 0) {
@@ -327,55 +331,132 @@ static int read_lv(struct parsing *p, const struct dm_config_node *config,
     if (!lv->uuid || is_first) {
         return -EBADMSG;
     }
-    p->extents_taken += node->own_extents;
     return 0;
 }
 
-/* What lies below an LV.  Thin volumes and snapshots lie beside their origin,
- * thin ones in a pool that is charged for itself, and a thin pool's metadata is
- * told apart from its data. */
-static const char *const below[] = {
-    "stripes", "mirrors", "raids", "raid0_lvs", "mirror_log", "pool",
-    "cache_pool", "data", "metadata", "origin", "meta_dev",
-};
-
-static bool lies_below(const struct quota_metadata_lv *lv, const char *key)
+/* Most keys are, and name nothing. */
+static bool is_number(const struct dm_config_node *config)
 {
-    if (strcmp(key, "origin") == 0) {
-        return !lv->thin_pool && strcmp(lv->segtype, "snapshot") != 0;
+    return config->v && config->v->type != DM_CFG_STRING && !config->v->next;
+}
+
+/*
+ * What a key names that is not known: a device, of which the segment then has all
+ * its extents, or an LV, which may be no part: whose tag it has pays for it, too.
+ * Other strings are settings.
+ */
+static void doubt_names(struct parsing *p, struct lv_node *node,
+                        const struct dm_config_node *config, uint64_t extents,
+                        unsigned depth)
+{
+    const struct dm_config_value *value;
+    const struct dm_config_node *child;
+    struct lv_node *named;
+
+    for (value = config->v; value; value = value->next) {
+        if (value->type != DM_CFG_STRING) {
+            continue;
+        }
+        if (dm_hash_lookup(p->pvs, value->v.str)) {
+            node->own_extents += extents;
+            doubt(p, node, config->key);
+        } else if ((named = dm_hash_lookup(p->lvs, value->v.str))) {
+            named->lv->is_visible = true;
+            doubt(p, node, config->key);
+        }
     }
-    return strcmp(key, "metadata") != 0 || strcmp(lv->segtype, "thin-pool") != 0;
+    if (config->child && depth == DEPTH_MAX) {
+        doubt(p, node, config->key);
+        return;
+    }
+    for (child = config->child; child; child = child->sib) {
+        doubt_names(p, node, child, extents, depth + 1);
+    }
+}
+
+static void doubt_keys(struct parsing *p, struct lv_node *node)
+{
+    const struct dm_config_node *segment, *child;
+
+    for (segment = node->config->child; segment; segment = segment->sib) {
+        const char *type = segment->child ? string_of(segment, "type") : NULL;
+        bool is_known = type && segment_is_known(type);
+
+        for (child = type ? segment->child : NULL; child; child = child->sib) {
+            enum segment_role role = is_number(child) ? SEGMENT_WORD
+                                     : segment_role(type, child->key);
+
+            if (role == SEGMENT_UNKNOWN ||
+                (!is_known && role != SEGMENT_WORD)) {
+                doubt_names(p, node, child,
+                            number_or_zero(segment, "extent_count"), 0);
+            }
+        }
+    }
+    p->extents_taken += node->own_extents;
 }
 
 static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
-                            unsigned depth, bool *is_partial)
+                            unsigned depth);
+
+/* The part's extents; a doubt about a part is one about the whole. */
+static uint64_t sum_part(struct parsing *p, struct lv_node *node,
+                         const char *key, const char *name, unsigned depth)
 {
-    const struct dm_config_node *segment;
+    struct lv_node *sub = dm_hash_lookup(p->lvs, name);
+    uint64_t extents;
+
+    if (!sub || sub->is_in_sum || depth == DEPTH_MAX) {
+        doubt(p, node, key);       /* missing, in a circle, or deeper than LVM goes */
+        return 0;
+    }
+    extents = sum_extents(p, sub, depth + 1);
+    if (sub->lv->unknown) {
+        doubt(p, node, sub->lv->unknown);
+    }
+    return is_pvmove(name) ? 0 : extents;
+}
+
+/* Each LV once, however often it is named: of text that is no metadata, all
+ * ways down would be too many. */
+static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
+                            unsigned depth)
+{
+    const struct dm_config_node *segment, *child;
     const struct dm_config_value *value;
     uint64_t extents = node->own_extents + node->moving_extents;
-    uint64_t sub_extents;
-    size_t i;
 
-    *is_partial |= node->lv->is_partial;
-    if (depth == DEPTH_MAX) {
-        return extents;
+    if (node->is_summed) {
+        return node->extents;
     }
+    node->is_in_sum = true;
     for (segment = node->config->child; segment; segment = segment->sib) {
-        for (i = 0; segment->child && i < sizeof(below) / sizeof(*below); i++) {
-            value = lies_below(node->lv, below[i])
-                ? value_of(segment, below[i]) : NULL;
-            for (; value; value = value->next) {
-                struct lv_node *sub;
+        const char *type = segment->child ? string_of(segment, "type") : NULL;
 
+        for (child = type ? segment->child : NULL; child; child = child->sib) {
+            /* areas alone may be devices: LVM looks there first */
+            bool is_areas = strcmp(child->key, "stripes") == 0 ||
+                            strcmp(child->key, "mirrors") == 0;
+
+            if (is_number(child) ||
+                segment_role(type, child->key) != SEGMENT_BELOW) {
+                continue;
+            }
+            for (value = child->v; value; value = value->next) {
                 if (value->type == DM_CFG_STRING &&
-                    !dm_hash_lookup(p->pvs, value->v.str) &&
-                    (sub = dm_hash_lookup(p->lvs, value->v.str))) {
-                    sub_extents = sum_extents(p, sub, depth + 1, is_partial);
-                    extents += is_pvmove(sub->lv->name) ? 0 : sub_extents;
+                    !(is_areas && dm_hash_lookup(p->pvs, value->v.str)) &&
+                    __builtin_add_overflow(extents,
+                                           sum_part(p, node, child->key,
+                                                    value->v.str, depth),
+                                           &extents)) {
+                    extents = UINT64_MAX;
                 }
             }
         }
     }
+    node->is_in_sum = false;
+    node->is_summed = true;
+    node->extents = extents;
     return extents;
 }
 
@@ -389,28 +470,30 @@ static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
 static void join_snapshot(struct parsing *p, const struct dm_config_node *config)
 {
     const struct dm_config_node *segment = section(config, "segment1");
-    const char *cow, *origin;
+    const char *type, *cow, *origin;
     struct lv_node *node, *join;
-    bool is_merging = false;
 
-    if (!segment || !(origin = string_of(segment, "origin"))) {
+    if (!segment || !(type = string_of(segment, "type")) ||
+        !segment_is(type, "snapshot") ||
+        !(origin = string_of(segment, "origin"))) {
         return;
     }
     cow = string_of(segment, "cow_store");
     if (!cow) {
         cow = string_of(segment, "merging_store");
-        is_merging = true;
     }
     if (!cow || !(node = dm_hash_lookup(p->lvs, cow))) {
         return;
     }
     join = dm_hash_lookup(p->lvs, config->key);
+    if (join->lv->unknown) {
+        doubt(p, node, join->lv->unknown);
+    }
     join->lv->is_visible = false;
     node->lv->is_visible = true;
     node->lv->segtype = "snapshot";
     node->lv->origin = origin;
     node->lv->origin_bytes = join->lv->size_bytes;
-    node->lv->is_merging = is_merging;
     node->lv->chunk_bytes = number_or_zero(segment, "chunk_size") * SECTOR_BYTES;
 }
 
@@ -420,14 +503,16 @@ static int finish_lv(struct parsing *p, struct lv_node *node)
     const char *metadata = segment ? string_of(segment, "metadata") : NULL;
     struct lv_node *sub = metadata ? dm_hash_lookup(p->lvs, metadata) : NULL;
     struct quota_metadata_lv *lv = node->lv;
-    bool is_partial = false;
-    uint64_t extents = sum_extents(p, node, 0, &is_partial);
+    uint64_t extents = sum_extents(p, node, 0);
 
-    lv->is_partial = is_partial;
     if (sub && strcmp(lv->segtype, "thin-pool") == 0) {
         lv->metadata_bytes = sub->lv->size_bytes;
     }
-    return extents_to_bytes(p, extents, &lv->physical_bytes);
+    if (extents > p->extents) {
+        doubt(p, node, "extent_count");
+    }
+    return extents_to_bytes(p, lv->unknown ? p->extents : extents,
+                            &lv->physical_bytes);
 }
 
 static int read_lvs(struct parsing *p, const struct dm_config_node *vg)
@@ -452,6 +537,7 @@ static int read_lvs(struct parsing *p, const struct dm_config_node *vg)
         }
     }
     for (node = lvs ? lvs->child : NULL; node; node = node->sib) {
+        doubt_keys(p, dm_hash_lookup(p->lvs, node->key));
         join_snapshot(p, node);
     }
     for (i = 0; i < group->nlvs; i++) {
@@ -493,33 +579,22 @@ static int read_vg(struct parsing *p, const struct dm_config_node *vg,
     if (ret < 0) {
         return ret;
     }
-    if (p->extents_taken > p->extents ||
-        extents_to_bytes(p, p->extents, &group->size_bytes) < 0) {
+    if (extents_to_bytes(p, p->extents, &group->size_bytes) < 0 ||
+        (p->extents_taken > p->extents && !p->is_doubted)) {
         return -EBADMSG;
+    }
+    if (p->extents_taken > p->extents) {
+        p->extents_taken = p->extents;
     }
     return extents_to_bytes(p, p->extents - p->extents_taken,
                             &group->free_bytes);
-}
-
-/* As LVM does with metadata: looking each name up among those before it would
- * take as long as the square of their number. */
-static struct dm_config_tree *read_tree(const char *text)
-{
-    struct dm_config_tree *tree = dm_config_create();
-
-    if (tree && !dm_config_parse_without_dup_node_check(tree, text,
-                                                        text + strlen(text))) {
-        dm_config_destroy(tree);
-        return NULL;
-    }
-    return tree;
 }
 
 int text_parse(const char *text, const char *name, text_device_check *is_read,
                void *opaque, struct quota_metadata_group **result)
 {
     struct group_memory *memory = NULL;
-    struct dm_config_tree *tree = read_tree(text);
+    struct dm_config_tree *tree = tree_read(text);
     struct dm_pool *pool = dm_pool_create("quota-metadata", 64 * 1024);
     struct parsing p = { .pool = pool };
     const struct dm_config_node *vg = tree ? tree->root : NULL;
@@ -551,17 +626,16 @@ int text_parse(const char *text, const char *name, text_device_check *is_read,
     if (ret == 0) {
         memory->pool = pool;
         memory->tree = tree;
-        memory->lvs = p.lvs;
         *result = &memory->group;
     }
  out:
     if (p.pvs) {
         dm_hash_destroy(p.pvs);
     }
+    if (p.lvs) {
+        dm_hash_destroy(p.lvs);
+    }
     if (!*result) {
-        if (p.lvs) {
-            dm_hash_destroy(p.lvs);
-        }
         if (tree) {
             dm_config_destroy(tree);
         }
@@ -585,16 +659,6 @@ void quota_metadata_group_free(struct quota_metadata_group *group)
     if (!memory) {
         return;
     }
-    dm_hash_destroy(memory->lvs);
     dm_config_destroy(memory->tree);
     dm_pool_destroy(memory->pool);
-}
-
-const struct quota_metadata_lv *
-quota_metadata_find(const struct quota_metadata_group *group, const char *name)
-{
-    const struct group_memory *memory = (const struct group_memory *)group;
-    struct lv_node *node = dm_hash_lookup(memory->lvs, name);
-
-    return node ? node->lv : NULL;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bench-ledger: what the accounting library costs, and how exact its rates are.
+ * bench-ledger: the cost of the accounting library, and the accuracy of its
+ * rates.
  *
  *   bench-ledger [cost|accuracy|fairness]...     (default: all)
  *
- * Costs are printed beside those of a plain atomic add, of a compare-and-swap,
- * of reading the clock, and of the same bookkeeping behind a robust
- * process-shared mutex, all measured in the same run, in turn, several times;
- * what is printed is the median.  Only ratios mean anything.
+ * Prints costs beside those of a plain atomic add, of a compare-and-swap, of
+ * reading the clock, and of the same bookkeeping behind a robust process-shared
+ * mutex: medians of several measurements in the same run.  Only ratios mean
+ * anything.
  *
- * Status 1: a ratio or an accuracy misses its aim, which is printed beside it.
+ * Status 1: a ratio or an accuracy misses its target, which is printed beside
+ * it.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -148,7 +150,7 @@ static void run_mutex(struct quota_writer *writer, uint64_t count)
     }
 }
 
-static void run_paid(struct quota_writer *writer, uint64_t count)
+static void run_charged(struct quota_writer *writer, uint64_t count)
 {
     unsigned lane;
 
@@ -163,11 +165,11 @@ static void run_paid(struct quota_writer *writer, uint64_t count)
 static void run_rate(struct quota_writer *writer, uint64_t count)
 {
     while (count--) {
-        struct quota_turn turn = { 0 };
+        struct quota_request request = { 0 };
 
         if (quota_rate_is_armed(writer) &&
-            !quota_turn_is_paid(writer, true, 4096) &&
-            quota_turn_take(writer, &turn, true, 4096, quota_clock_ns())) {
+            !quota_credit_take(writer, true, 4096) &&
+            quota_queue_enter(writer, &request, true, 4096, quota_clock_ns())) {
             abort();
         }
     }
@@ -189,7 +191,9 @@ static const struct subject clock_read = { "clock", run_clock };
 static const struct subject reserve = { "reserve and settle", run_reserve };
 static const struct subject mutex = { "the same behind a robust mutex",
                                       run_mutex };
-static const struct subject paid = { "write to a paid chunk", run_paid };
+static const struct subject charged = {
+    "write to a charged chunk", run_charged
+};
 static const struct subject rate = { "rate decision, 4 caps", run_rate };
 static const struct subject unarmed = { "nothing armed", run_unarmed };
 
@@ -289,7 +293,8 @@ static void arm(struct quota_ledger *ledger, uint64_t bytes, uint64_t iops)
 }
 
 static const struct subject *const alone[] = {
-    &load, &unarmed, &add, &swap, &clock_read, &paid, &reserve, &mutex, &rate,
+    &load, &unarmed, &add, &swap, &clock_read, &charged, &reserve, &mutex,
+    &rate,
 };
 
 static void bench_alone(struct quota_ledger *ledger)
@@ -298,7 +303,7 @@ static void bench_alone(struct quota_ledger *ledger)
     double of[G_N_ELEMENTS(alone)];
     struct quota_ledger *own = scratch_open("bench");
     struct quota_writer *writer = scratch_writer(own, "disk0");
-    enum { LOAD, UNARMED, ADD, SWAP, CLOCK, PAID, RESERVE, MUTEX, RATE };
+    enum { LOAD, UNARMED, ADD, SWAP, CLOCK, CHARGED, RESERVE, MUTEX, RATE };
 
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < G_N_ELEMENTS(alone); i++) {
@@ -320,7 +325,8 @@ static void bench_alone(struct quota_ledger *ledger)
     printf("  %-34s %8.1f\n", swap.name, of[SWAP]);
     printf("  %-34s %8.1f\n", clock_read.name, of[CLOCK]);
     print_cost(unarmed.name, of[UNARMED], load.name, of[LOAD], 2.5, true);
-    print_cost(paid.name, of[PAID], "two atomic adds", 2 * of[ADD], 3, true);
+    print_cost(charged.name, of[CHARGED], "two atomic adds", 2 * of[ADD], 3,
+               true);
     print_cost(reserve.name, of[RESERVE], add.name, of[ADD], 8, true);
     print_cost(mutex.name, of[MUTEX], reserve.name, of[RESERVE], 2, false);
     print_cost(rate.name, of[RATE], "clock + 4 compare-and-swaps",
@@ -424,7 +430,7 @@ static bool counts_bytes;
 static void keep_going(struct quota_writer *writer, struct load what,
                        quota_u64 *done)
 {
-    struct quota_turn *turns = g_new0(struct quota_turn, what.depth);
+    struct quota_request *requests = g_new0(struct quota_request, what.depth);
     bool *is_waiting = g_new0(bool, what.depth);
 
     while (!atomic_load(&shared->is_over)) {
@@ -434,10 +440,10 @@ static void keep_going(struct quota_writer *writer, struct load what,
             uint64_t wait_ns = 0, now_ns = quota_clock_ns();
 
             if (is_waiting[i]) {
-                wait_ns = quota_turn_poll(writer, &turns[i], now_ns);
-            } else if (!quota_turn_is_paid(writer, true, what.bytes)) {
-                wait_ns = quota_turn_take(writer, &turns[i], true, what.bytes,
-                                          now_ns);
+                wait_ns = quota_queue_poll(writer, &requests[i], now_ns);
+            } else if (!quota_credit_take(writer, true, what.bytes)) {
+                wait_ns = quota_queue_enter(writer, &requests[i], true,
+                                            what.bytes, now_ns);
             }
             is_waiting[i] = wait_ns > 0;
             if (!wait_ns) {
@@ -452,9 +458,9 @@ static void keep_going(struct quota_writer *writer, struct load what,
         }
     }
     for (unsigned i = 0; i < what.depth; i++) {
-        quota_turn_leave(writer, &turns[i], quota_clock_ns());
+        quota_queue_leave(writer, &requests[i], quota_clock_ns());
     }
-    g_free(turns);
+    g_free(requests);
     g_free(is_waiting);
 }
 

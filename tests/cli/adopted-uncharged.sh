@@ -27,7 +27,7 @@ expect_fail "is tenant acme's already" quota-lvm adopt labvg/acme.kept acme
 lvcreate -qq -y -L 4m -n kept labvg >/dev/null
 expect_fail "tenant acme has a volume kept already" quota-lvm adopt labvg/kept acme
 expect_fail "there is an LV kept in group labvg already" quota-lvm release labvg/acme kept
-expect_fail "would name it as a volume of tenant globex" quota-lvm release labvg/acme kept globex.x
+expect_fail "would make it a volume of tenant globex" quota-lvm release labvg/acme kept globex.x
 
 # what cannot be: each says why and what to do
 expect_fail 'there is no LV nope' quota-lvm adopt labvg/nope acme
@@ -48,21 +48,39 @@ expect_fail 'is in use' quota-lvm adopt labvg/kept acme extra
 exec 9>&-
 quota-lvm check
 
-# Killed after any time: nothing is left, or all is done.
+# Killed after any time, and once for sure between tag and name: nothing is left, or
+# all is done.
 real=$(command -v lvrename)
 mkdir "$TEST_TMP/slow"
-printf '#!/bin/sh\nsleep 0.5\nexec "%s" "$@"\n' "$real" >"$TEST_TMP/slow/lvrename"
+cat >"$TEST_TMP/slow/lvrename" <<EOF
+#!/bin/sh
+touch "$TEST_TMP/renaming"
+while [ -e "$TEST_TMP/hold" ]; do sleep 0.1; done
+sleep 0.5
+exec "$real" "\$@"
+EOF
 chmod +x "$TEST_TMP/slow/lvrename"
-for after in 0.1 0.3 0.5 0.7 0.9 1.1 1.4 2; do
+for after in 0.1 0.3 0.5 0.7 0.9 1.1 1.4 2 renaming; do
+    rm -f "$TEST_TMP/renaming"
+    [ $after != renaming ] || touch "$TEST_TMP/hold"
     PATH=$TEST_TMP/slow:$PATH quota-lvm adopt labvg/kept acme extra &>/dev/null &
-    sleep $after
+    if [ $after = renaming ]; then
+        wait_for 20 "lvrename to begin" test -e "$TEST_TMP/renaming"
+    else
+        sleep $after
+    fi
     kill -KILL $! 2>/dev/null || true
-    wait $! 2>/dev/null || true
+    status=0
+    wait $! 2>/dev/null || status=$?
+    rm -f "$TEST_TMP/hold"
+    [ $after != renaming ] || eq $status 137 "status of a quota-lvm that was killed"
     quota-lvmd --once           # which waits for the lock
     quota-lvm check
     if [ -e /dev/labvg/acme.extra ]; then
         quota-lvm release labvg/acme extra kept
-        echo "killed after $after s: adopted"
+        echo "killed after $after: adopted"
+    elif [ $after = renaming ]; then
+        fail "the rename ended with quota-lvm"
     fi
 done
 # the power goes between the two: charged, said, and completed

@@ -87,7 +87,7 @@ finds acme "under-count" dd if=/dev/urandom of="$(volume labvg acme)" bs=64k cou
 agrees once
 start_daemon
 wait_for_daemon
-sleep 2
+wait_for 10 "a sample of all that" quota-lvm check
 agrees
 kill -STOP "$DAEMON"
 finds globex "ledger-missing" rm /run/quota-lvm/labvg/globex

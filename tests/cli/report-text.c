@@ -34,7 +34,7 @@ static struct report reports[] = {
         .available_bytes = 7 * GIB - 65536,
         .group_free_bytes = 100 * GIB,
         .unsampled_bytes = 65536,
-        .refused_total = 3,
+        .refused_writes = 3,
         .writers = 2,
     },
     {
@@ -48,7 +48,7 @@ static struct report reports[] = {
         .available_bytes = REPORT_UNKNOWN,
         .group_free_bytes = 0,
         .unsampled_bytes = REPORT_UNKNOWN,
-        .refused_total = REPORT_UNKNOWN,
+        .refused_writes = REPORT_UNKNOWN,
         .writers = REPORT_UNKNOWN,
         .is_over_limit = true,
     },

@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "set.h"
+#include "set-values.h"
 
 static void
 test_values(void)
@@ -73,87 +73,25 @@ change_one(struct set_change *change, const char *name, uint64_t value)
     change->given_count++;
 }
 
+/* What is given changes, what is not stays; 0 clears. */
 static void
 test_together(void)
 {
     g_autofree uint64_t *values = g_new0(uint64_t, quota_limit_fields_count);
     g_autofree bool *is_given = g_new0(bool, quota_limit_fields_count);
     struct set_change change = { values, is_given, 0 };
-    struct quota_limits limits = { 0 };
-    g_autoptr(GError) error = NULL;
+    struct quota_limits limits = { .limit_bytes = 1000 };
 
-    /* a tenant that never had a limit */
     change_one(&change, "total_bytes_sec", 100);
-    g_assert_false(set_limits_change(&limits, &change, &error));
-    g_assert_nonnull(strstr(error->message, "--limit SIZE"));
-    g_clear_error(&error);
-
-    limits = (struct quota_limits) { .limit_bytes = 1000 };
-    g_assert_true(set_limits_change(&limits, &change, &error));
-    g_assert_no_error(error);
+    set_limits_change(&limits, &change);
     g_assert_cmpuint(limits.limit_bytes, ==, 1000);
+    g_assert_cmpuint(limits.rates[QUOTA_RATE_TOTAL_BYTES].per_sec, ==, 100);
 
-    /* a total and a part of it */
     change_one(&change, "read_bytes_sec", 50);
-    g_assert_false(set_limits_change(&limits, &change, &error));
-    g_assert_nonnull(strstr(error->message, "--total-bytes-sec cannot be set"));
-    g_clear_error(&error);
     change_one(&change, "total_bytes_sec", 0);
-    g_assert_true(set_limits_change(&limits, &change, &error));
-    g_assert_no_error(error);
+    set_limits_change(&limits, &change);
+    g_assert_cmpuint(limits.rates[QUOTA_RATE_TOTAL_BYTES].per_sec, ==, 0);
     g_assert_cmpuint(limits.rates[QUOTA_RATE_READ_BYTES].per_sec, ==, 50);
-}
-
-static char *
-join(GPtrArray *tags)
-{
-    g_ptr_array_add(tags, NULL);
-    return g_strjoinv(" ", (char **)tags->pdata);
-}
-
-static void
-test_tags(void)
-{
-    static const struct {
-        const char *tags;
-        uint64_t limit, step;
-        const char *remove, *add;
-    } cases[] = {
-        { "quota-lvm:tenant=acme quota-lvm:limit=5", 5, 0, "", "" },
-        { "quota-lvm:tenant=acme quota-lvm:limit=5", 7, 0,
-          "quota-lvm:limit=5", "quota-lvm:limit=7" },
-        { "quota-lvm:tenant=acme quota-lvm:limit=5", 5, 3, "",
-          "quota-lvm:step=3" },
-        { "quota-lvm:limit=5 quota-lvm:step=3", 5, 0, "quota-lvm:step=3", "" },
-        { "quota-lvm:tenant=acme", 5, 0, "", "quota-lvm:limit=5" },
-        /* a value that cannot be read, and two of one kind */
-        { "quota-lvm:limit=five", 5, 0, "quota-lvm:limit=five",
-          "quota-lvm:limit=5" },
-        { "quota-lvm:limit=5 quota-lvm:limit=6", 6, 0, "quota-lvm:limit=5",
-          "" },
-        /* not ours to touch */
-        { "limit=9 quota-lvm:limits=9 quota-lvm:definition=0123456789abcdef "
-          "quota-lvm:limit=5", 6, 0, "quota-lvm:limit=5",
-          "quota-lvm:limit=6" },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_auto(GStrv) tags = g_strsplit(cases[i].tags, " ", -1);
-        g_autoptr(GPtrArray) remove = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GPtrArray) add = g_ptr_array_new_with_free_func(g_free);
-        struct quota_limits limits = {
-            .limit_bytes = cases[i].limit,
-            .step_bytes = cases[i].step,
-        };
-        g_autofree char *removed = NULL;
-        g_autofree char *added = NULL;
-
-        set_tags_change(tags, &limits, remove, add);
-        removed = join(remove);
-        added = join(add);
-        g_assert_cmpstr(removed, ==, cases[i].remove);
-        g_assert_cmpstr(added, ==, cases[i].add);
-    }
 }
 
 int
@@ -162,6 +100,5 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/set/values", test_values);
     g_test_add_func("/set/together", test_together);
-    g_test_add_func("/set/tags", test_tags);
     return g_test_run();
 }

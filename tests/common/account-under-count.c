@@ -2,7 +2,10 @@
 /* What the ledger calls used must never be less than what was written, and a
  * refusal be final only on a sample that is newer than the request. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <time.h>
 
+#include "lock.h"
 #include "scratch.h"
 
 #define CHUNK UINT64_C(65536)
@@ -109,8 +112,8 @@ static void test_one_sampler(void)
     quota_ledger_close(ledger);
 }
 
-/* A spoilt number, by which each new sample is an older one, must not keep them
- * out. */
+/* A corrupted number that makes each new sample look older must not keep new
+ * samples out. */
 static void test_spoilt_sample_heals(void)
 {
     struct quota_ledger *ledger = scratch_ledger("heals");
@@ -176,7 +179,7 @@ static void test_refusal_needs_a_newer_sample(void)
     g_assert_cmpuint(quota_doorbell_demand(ledger), ==, CHUNK);
     g_assert_cmpuint(quota_doorbell_demand(ledger), ==, 0);
 
-    /* Room is being made: wait on, ring anew. */
+    /* The pool grows: continue to wait, ring again. */
     scratch_sample(ledger, 2 * CHUNK, QUOTA_REASON_NONE);
     g_assert_cmpint(quota_admission_poll(writer, CHUNK, 2, SECOND,
                                          &admission), ==, -EAGAIN);
@@ -193,7 +196,7 @@ static void test_refusal_needs_a_newer_sample(void)
                                          &admission), ==, -ENOSPC);
     g_assert_cmpint(admission.reason, ==, QUOTA_REASON_GROUP_FULL);
 
-    /* Nobody answers: patience ends. */
+    /* No sampler answers: patience ends. */
     g_assert_cmpint(quota_admission_poll(writer, CHUNK, 6, SECOND,
                                          &admission), ==, -EAGAIN);
     g_assert_cmpint(quota_admission_poll(writer, CHUNK, 5 + SECOND,
@@ -202,14 +205,14 @@ static void test_refusal_needs_a_newer_sample(void)
                                          SECOND, &admission), ==, -ENOSPC);
     g_assert_cmpint(admission.reason, ==, QUOTA_REASON_ACCOUNTING_LOST);
     quota_usage_read(ledger, &usage);
-    g_assert_cmpuint(usage.refused_total, ==, 0);
+    g_assert_cmpuint(usage.refused_writes, ==, 0);
     quota_writer_detach(writer);
     quota_ledger_close(ledger);
 }
 
-/* What is in flight may turn out to need no room: no refusal before that is
+/* Writes in flight may need no room in the end: no refusal before that is
  * known, or patience ends. */
-static void test_in_flight_refuses_nobody(void)
+static void test_in_flight_does_not_refuse(void)
 {
     struct quota_ledger *ledger = scratch_ledger("in-flight");
     struct quota_writer *writer = scratch_writer(ledger, "disk0");
@@ -250,10 +253,10 @@ static void test_in_flight_refuses_nobody(void)
 }
 
 /*
- * Where there is room, more is reserved than a write needs, for the next ones;
- * what of that is not spent must keep nobody else out.
+ * With plenty of room, a writer reserves more than one write needs; the unspent
+ * rest must not keep other writers out.
  */
-static void test_lease_keeps_nobody_out(void)
+static void test_lease_keeps_no_writer_out(void)
 {
     struct quota_ledger *ledger = scratch_ledger("lease");
     struct quota_writer *one = scratch_writer(ledger, "one");
@@ -292,7 +295,7 @@ static void test_lease_keeps_nobody_out(void)
     scratch_sample(ledger, truth, QUOTA_REASON_TENANT_LIMIT);
     quota_usage_read(ledger, &usage);
     g_assert_cmpuint(usage.used_bytes, ==, GIB);
-    g_assert_cmpuint(usage.refused_total, ==, 0);
+    g_assert_cmpuint(usage.refused_writes, ==, 0);
     quota_writer_detach(one);
     quota_writer_detach(two);
     quota_ledger_close(ledger);
@@ -322,7 +325,7 @@ static void test_mad_ledger(void)
     atomic_store(&ledger->file->sample.reason, 4711);
     quota_usage_read(ledger, &usage);
     g_assert_cmpint(usage.reason, ==, QUOTA_REASON_ACCOUNTING_LOST);
-    /* What had been reserved is not to be had back, and nothing hangs. */
+    /* The reservation cannot be returned, and nothing hangs. */
     quota_bytes_return(writer, CHUNK);
     g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, -EUCLEAN);
     quota_writer_detach(writer);
@@ -366,7 +369,7 @@ static void test_mad_sums(void)
     g_assert_cmpint(quota_volume_read(ledger, 0, &volume), ==, -EUCLEAN);
     atomic_store(&writer->volume->sample.settled_at_sample, 0);
     g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, 0);
-    /* A writer of another volume cannot have moved it. */
+    /* A writer of another volume cannot have added to it. */
     atomic_store(&writer->volume->reserved.last,
                  (uint64_t)(QUOTA_VOLUME_WRITERS + 1) << 48 | 1);
     g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, -EUCLEAN);
@@ -374,15 +377,15 @@ static void test_mad_sums(void)
     quota_ledger_close(ledger);
 }
 
-/* A value that names nobody is not swapped in for. */
-static void test_moved_by_nobody(void)
+/* Nothing is added to a register that names no writer. */
+static void test_added_by_nobody(void)
 {
     struct quota_ledger *ledger = scratch_ledger("nobody");
     struct quota_writer *writer = scratch_writer(ledger, "disk0");
     const struct quota_register_value nobody = { .last = UINT64_MAX };
 
-    g_assert_false(quota_register_move(&writer->mover, QUOTA_OF_TENANT, &nobody,
-                                       CHUNK));
+    g_assert_false(quota_register_try_add(&writer->adder, QUOTA_OF_TENANT,
+                                          &nobody, CHUNK));
     g_assert_cmpuint(ledger->file->counters.reserved.last, ==, 0);
     quota_writer_detach(writer);
     quota_ledger_close(ledger);
@@ -407,8 +410,8 @@ static void test_unsampled_volume(void)
     quota_ledger_close(ledger);
 }
 
-/* Of bytes that were taken back, more than any disk has: no lease any more,
- * and writes go on. */
+/* After more bytes were taken back than any disk has, there are no more leases,
+ * and writes continue. */
 static void test_mad_lease(void)
 {
     struct quota_ledger *ledger = scratch_ledger("lease");
@@ -427,7 +430,7 @@ static void test_mad_lease(void)
     quota_ledger_close(ledger);
 }
 
-/* A reason that there is not is no reason to trust the rest. */
+/* With an invalid reason, the rest is not trusted either. */
 static void test_mad_reason(void)
 {
     struct quota_ledger *ledger = scratch_ledger("reason");
@@ -462,7 +465,7 @@ static gpointer answer(gpointer data)
     for (int i = 0; i < 3; i++) {
         struct quota_sample sample;
 
-        g_assert_cmpint(quota_doorbell_wait(a->ledger, seen, 30 * SECOND), ==,
+        g_assert_cmpint(quota_doorbell_wait(a->ledger, seen, HOUR_NS), ==,
                         0);
         quota_sample_begin(a->ledger, &sample);
         seen = sample.doorbell;
@@ -484,14 +487,14 @@ static void test_wait_is_answered(void)
 
     scratch_sample(ledger, CHUNK, QUOTA_REASON_NONE);
     thread = g_thread_new("sampler", answer, &a);
-    g_assert_cmpint(quota_admission_wait(writer, 2 * CHUNK, 30 * SECOND,
+    g_assert_cmpint(quota_admission_wait(writer, 2 * CHUNK, HOUR_NS,
                                          &reason), ==, 0);
     g_assert_cmpint(reason, ==, QUOTA_REASON_NONE);
     g_thread_join(thread);
 
     quota_bytes_return(writer, 2 * CHUNK);
     thread = g_thread_new("sampler", answer, &a);
-    g_assert_cmpint(quota_admission_wait(writer, 20 * CHUNK, 30 * SECOND,
+    g_assert_cmpint(quota_admission_wait(writer, 20 * CHUNK, HOUR_NS,
                                          &reason), ==, -ENOSPC);
     g_assert_cmpint(reason, ==, QUOTA_REASON_GROUP_FULL);
     g_thread_join(thread);
@@ -499,31 +502,49 @@ static void test_wait_is_answered(void)
     quota_ledger_close(ledger);
 }
 
-static quota_u32 is_started;
+static struct {
+    quota_u32 has_clock;
+    clockid_t clock;            /* of what the thread has run */
+} reserving;
+
+static uint64_t has_run_ns(void)
+{
+    struct timespec time;
+
+    g_assert_cmpint(clock_gettime(reserving.clock, &time), ==, 0);
+    return time.tv_sec * SECOND + time.tv_nsec;
+}
 
 static gpointer reserve_one(gpointer writer)
 {
-    quota_store(&is_started, 1);
+    g_assert_cmpint(pthread_getcpuclockid(pthread_self(), &reserving.clock),
+                    ==, 0);
+    quota_store(&reserving.has_clock, 1);
     g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, 0);
     return NULL;
 }
 
-/* Start a thread that comes to wait for the lock, as far as that can be told. */
+/* Start a thread that waits for the lock.  It spins there, so it is waiting
+ * once it has run for longer than the code before the lock takes. */
 static GThread *start_reserving(struct quota_writer *writer)
 {
     GThread *thread;
+    uint64_t begun_ns;
 
-    quota_store(&is_started, 0);
+    quota_store(&reserving.has_clock, 0);
     thread = g_thread_new("reserve", reserve_one, writer);
-    while (!quota_load(&is_started)) {
+    while (!quota_load(&reserving.has_clock)) {
         g_usleep(1000);
     }
-    g_usleep(50000);
+    begun_ns = has_run_ns();
+    while (has_run_ns() - begun_ns < 2 * SECOND / 1000) {
+        g_usleep(1000);
+    }
     return thread;
 }
 
-/* A thread that is stopped inside the writer's own lock holds up the others of
- * its process, and they go on after it. */
+/* A thread that is stopped inside the writer's own lock blocks the others of
+ * its process, which continue after it. */
 static void test_writer_lock(void)
 {
     struct quota_ledger *ledger = scratch_ledger("lock");
@@ -574,7 +595,7 @@ static void test_doorbell_wakes(void)
     g_assert_cmpint(quota_doorbell_wait(ledger, sample.doorbell, 1000000), ==,
                     -ETIMEDOUT);
     thread = g_thread_new("ring", ring_later, ledger);
-    g_assert_cmpint(quota_doorbell_wait(ledger, sample.doorbell, 30 * SECOND),
+    g_assert_cmpint(quota_doorbell_wait(ledger, sample.doorbell, HOUR_NS),
                     ==, 0);
     g_thread_join(thread);
     /* Rung since: no sleep at all. */
@@ -592,13 +613,13 @@ int main(int argc, char **argv)
     g_test_add_func("/account/spoilt-sample-heals", test_spoilt_sample_heals);
     g_test_add_func("/account/room", test_room);
     g_test_add_func("/account/refusal", test_refusal_needs_a_newer_sample);
-    g_test_add_func("/account/in-flight", test_in_flight_refuses_nobody);
-    g_test_add_func("/account/lease", test_lease_keeps_nobody_out);
+    g_test_add_func("/account/in-flight", test_in_flight_does_not_refuse);
+    g_test_add_func("/account/lease", test_lease_keeps_no_writer_out);
     g_test_add_func("/account/mad-ledger", test_mad_ledger);
     g_test_add_func("/account/mad-sums", test_mad_sums);
     g_test_add_func("/account/mad-lease", test_mad_lease);
     g_test_add_func("/account/mad-reason", test_mad_reason);
-    g_test_add_func("/account/moved-by-nobody", test_moved_by_nobody);
+    g_test_add_func("/account/added-by-nobody", test_added_by_nobody);
     g_test_add_func("/account/unsampled-volume", test_unsampled_volume);
     g_test_add_func("/account/wait", test_wait_is_answered);
     g_test_add_func("/account/writer-lock", test_writer_lock);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whatever another writer does between any two stores of an operation, no byte
- * is lost or counted for good, and no I/O passes unpaid; and a register that
- * never stands still is not waited for. */
+ * is lost or counted for good, and no I/O passes uncounted; and no reader waits
+ * for a register that never stops changing. */
 #include <fcntl.h>
 
+#include "lock.h"
 #include "scratch.h"
 #include "stores.h"
 
@@ -79,12 +80,12 @@ static void op_most(int w)
     reserved[w] += bytes;
 }
 
-static void op_turn(int w)
+static void op_queue(int w)
 {
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
 
-    quota_turn_take(writer[w], &turn, true, MIB, SECOND);
-    quota_turn_leave(writer[w], &turn, SECOND);
+    quota_queue_enter(writer[w], &request, true, MIB, SECOND);
+    quota_queue_leave(writer[w], &request, SECOND);
 }
 
 static const struct operation operations[] = {
@@ -93,7 +94,7 @@ static const struct operation operations[] = {
     { "return", op_return },
     { "settle", op_settle },
     { "rings", op_rings },
-    { "turn", op_turn },
+    { "queue", op_queue },
     { "sample", op_sample },
     { "most", op_most },        /* only between */
 };
@@ -182,15 +183,15 @@ static void check(void)
     g_assert_cmpuint(usage.used_bytes, ==, KERNEL);
 }
 
-/* Both have paid, in whatever order: the next one waits for both. */
-static void check_paid(uint64_t count)
+/* Both costs were debited, in whatever order: the next one waits for both. */
+static void check_debited(uint64_t count)
 {
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
 
-    quota_turn_take(writer[0], &turn, true, 1, SECOND);
-    g_assert_cmpuint(quota_turn_ahead_ns(writer[0], &turn, SECOND), >=,
+    quota_queue_enter(writer[0], &request, true, 1, SECOND);
+    g_assert_cmpuint(quota_queue_ahead_ns(writer[0], &request, SECOND), >=,
                      (count - 1) * SECOND / 10);
-    quota_turn_leave(writer[0], &turn, SECOND);
+    quota_queue_leave(writer[0], &request, SECOND);
 }
 
 static void test_pair(const struct operation *op, uint64_t limit_bytes,
@@ -211,16 +212,16 @@ static void test_pair(const struct operation *op, uint64_t limit_bytes,
         if (!is_between) {
             run_between();
         }
-        if (op->run == op_turn) {
-            check_paid(between->run == op_turn ? 2 : 1);
+        if (op->run == op_queue) {
+            check_debited(between->run == op_queue ? 2 : 1);
         }
         check();
     }
     tear_down();
 }
 
-/* With so little room that nothing is leased, with a lease to be had, and with
- * one that is there. */
+/* With too little room for a lease, with room for one, and with an existing
+ * one. */
 static void test_operation(gconstpointer opaque)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
@@ -231,8 +232,8 @@ static void test_operation(gconstpointer opaque)
     }
 }
 
-/* The rates are changed while a payment that was allowed by the peak and not by
- * the sustained rate is taken back: no cell is left far ahead. */
+/* The rates are changed while units that the peak cell admitted, and the
+ * sustained one denied, are given back: no cell is left far ahead. */
 static void change_rates(void)
 {
     struct quota_state state;
@@ -251,23 +252,23 @@ static void test_rates_changed(void)
     cell = &ledger->file->cells[QUOTA_RATE_WRITE_BYTES];
     save();
     for (unsigned nth = 1; is_between; nth++) {
-        struct quota_turn turn = { 0 };
+        struct quota_request request = { 0 };
 
         restore();
         atomic_store(&cell->peak_tat_ns, 0);
         atomic_store(&cell->sustained_tat_ns, 1000 * SECOND);
         stores_between = change_rates;
         stores_begin(own[0], nth);
-        quota_turn_take(writer[0], &turn, true, 1000, SECOND);
+        quota_queue_enter(writer[0], &request, true, 1000, SECOND);
         stores_end();
         is_between = !stores_between;
         stores_between = NULL;
         if (!is_between) {
             change_rates();
         }
-        g_assert_cmpuint(quota_turn_ahead_ns(writer[0], &turn, SECOND), <=,
+        g_assert_cmpuint(quota_queue_ahead_ns(writer[0], &request, SECOND), <=,
                          SECOND);
-        quota_turn_leave(writer[0], &turn, SECOND);
+        quota_queue_leave(writer[0], &request, SECOND);
     }
     g_assert_cmpuint(stores_seen, >=, 2);
     tear_down();
@@ -278,7 +279,7 @@ static void spoil_cell(void)
     atomic_store(&ledger->file->cells[QUOTA_RATE_WRITE_BYTES].peak_tat_ns, 1);
 }
 
-/* Nor is it from one that was spoilt in between: nobody waits for centuries. */
+/* Nor if the cell is corrupted in between: no request waits for centuries. */
 static void test_cell_spoilt(void)
 {
     struct quota_cell *cell;
@@ -290,20 +291,20 @@ static void test_cell_spoilt(void)
     atomic_store(&cell->peak_tat_ns, SECOND);
     save();
     for (unsigned nth = 1; is_between; nth++) {
-        struct quota_turn turn = { 0 };
+        struct quota_request request = { 0 };
         uint64_t wait_ns, now_ns = SECOND;
 
         restore();
         stores_between = spoil_cell;
         stores_begin(own[0], nth);
-        wait_ns = quota_turn_take(writer[0], &turn, true, 1000, now_ns);
+        wait_ns = quota_queue_enter(writer[0], &request, true, 1000, now_ns);
         stores_end();
         is_between = !stores_between;
         stores_between = NULL;
         change_rates();
         for (int i = 0; i < 100 && wait_ns; i++) {
             now_ns += wait_ns;
-            wait_ns = quota_turn_poll(writer[0], &turn, now_ns);
+            wait_ns = quota_queue_poll(writer[0], &request, now_ns);
         }
         g_assert_cmpuint(wait_ns, ==, 0);
     }
@@ -311,8 +312,8 @@ static void test_cell_spoilt(void)
     tear_down();
 }
 
-/* Nor by one that is made at the old rate, with its long burst, when the new one
- * is there already. */
+/* Nor by one that is made at the old rate, with its long burst, when the new
+ * one is there already. */
 static void publish_rate(uint64_t per_sec, uint64_t max_per_sec,
                          uint64_t max_length_sec)
 {
@@ -336,34 +337,34 @@ static void test_rate_raised(void)
     set_up(NO_ROOM, false);
     save();
     for (unsigned nth = 1; is_between; nth++) {
-        struct quota_turn turn = { 0 };
+        struct quota_request request = { 0 };
 
         restore();
         publish_rate(MIB, 10 * MIB, 60);
         stores_between = raise_rate;
         stores_begin(own[0], nth);
-        quota_turn_take(writer[0], &turn, true, MIB, SECOND);
-        quota_turn_leave(writer[0], &turn, SECOND);
+        quota_queue_enter(writer[0], &request, true, MIB, SECOND);
+        quota_queue_leave(writer[0], &request, SECOND);
         stores_end();
         is_between = !stores_between;
         stores_between = NULL;
         if (!is_between) {
             raise_rate();
         }
-        g_assert_cmpuint(quota_turn_ahead_ns(writer[0], &turn, SECOND), <=,
+        g_assert_cmpuint(quota_queue_ahead_ns(writer[0], &request, SECOND), <=,
                          SECOND);
     }
     tear_down();
 }
 
-/* The register moves on each time it is looked at: told as what it is, in the
- * end. */
+/* The register changes between any two loads: the reader gives up and says
+ * so. */
 static void test_never_still(void)
 {
     struct quota_register_value value;
 
     set_up(NO_ROOM, false);
-    /* A writer whose entry stands on another page, which is left open. */
+    /* A writer whose entry is on another page, which stays accessible. */
     atomic_store(&own[0]->file->counters.reserved.last,
                  (uint64_t)(QUOTA_VOLUME_WRITERS + 1) << 48 | 2);
     stores_spoil = (uint64_t *)&own[0]->file->counters.reserved.last;
@@ -376,8 +377,8 @@ static void test_never_still(void)
     tear_down();
 }
 
-/* Each time that the auditor would move it, somebody else has: it gives up, and
- * comes back another time. */
+/* Each time that the auditor would add, another writer is first: the auditor
+ * gives up, and tries again another time. */
 static void test_audit_overtaken(void)
 {
     struct quota_writer_words *dead;
@@ -405,15 +406,15 @@ static void test_audit_overtaken(void)
     tear_down();
 }
 
-/* A slot is given to another volume while its name is read: it is neither's, this
- * time. */
+/* A slot is given to another volume while its name is read: it is neither's,
+ * this time. */
 static void test_slot_given_away(void)
 {
     int found;
 
     set_up(NO_ROOM, false);
     g_assert_cmpint(quota_volume_find(own[0], "disk"), ==, 0);
-    /* Looked at before the name is, when it begins and when it is read. */
+    /* `use` is read before the name, and again after it. */
     stores_spoil = (uint64_t *)&own[0]->file->volumes[0].use;
     stores_spoil_each = 3;
     stores_begin(own[0], 0);
@@ -425,12 +426,70 @@ static void test_slot_given_away(void)
     tear_down();
 }
 
+/* A writer on its own pages, and how often its lane's credit was taken. */
+#define WRITER_BYTES ((sizeof(struct quota_writer) + 4095) & ~(size_t)4095)
+static struct quota_writer *paged;
+static unsigned taken;
+
+static void take_credit(void)
+{
+    taken += quota_credit_take(paged, true, 1);
+}
+
+/* Two threads take from one lane's credit, the second before any store of the
+ * first: neither gets what the other has taken. */
+static void test_lane_credit(void)
+{
+    const struct quota_state state = {
+        .limits.rates[QUOTA_RATE_TOTAL_IOPS].per_sec = 1000000,
+    };
+    struct quota_request request = { 0 };
+    struct quota_writer begun;
+    bool is_between = true;
+    unsigned whole = 0;
+
+    set_up(NO_ROOM, false);
+    quota_state_publish(ledger, &state);
+    paged = mmap(NULL, WRITER_BYTES, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(paged != MAP_FAILED);
+    *paged = *writer[0];
+    paged->end = &paged->first;
+    g_assert_cmpuint(quota_queue_enter(paged, &request, true, 1, SECOND), ==,
+                     0);
+    take_credit();              /* which fills it */
+    g_assert_cmpuint(taken, ==, 1);
+    begun = *paged;
+    for (unsigned nth = 1; is_between; nth++) {
+        *paged = begun;
+        taken = 0;
+        stores_between = take_credit;
+        stores_begin_at(paged, WRITER_BYTES, nth);
+        take_credit();
+        stores_end();
+        is_between = !stores_between;
+        stores_between = NULL;
+        if (!is_between) {
+            take_credit();
+        }
+        g_assert_cmpuint(taken, ==, 2);
+        while (quota_credit_take(paged, true, 1)) {
+            taken++;
+        }
+        whole = nth == 1 ? taken : whole;
+        g_assert_cmpuint(taken, ==, whole);
+    }
+    g_assert_cmpuint(stores_seen, >=, 1);
+    munmap(paged, WRITER_BYTES);
+    tear_down();
+}
+
 static void spoil_sample(void)
 {
     atomic_store(&ledger->file->sample.settled_at_sample, UINT64_MAX);
 }
 
-/* A ledger that is spoilt while a write is refused: refused. */
+/* A ledger that is corrupted while a write is refused: refused. */
 static void test_spoilt_meanwhile(void)
 {
     bool is_between = true;
@@ -475,6 +534,7 @@ int main(int argc, char **argv)
     g_test_add_func("/between/slot-given-away", test_slot_given_away);
     g_test_add_func("/between/spoilt-meanwhile", test_spoilt_meanwhile);
     g_test_add_func("/between/cell-spoilt", test_cell_spoilt);
+    g_test_add_func("/between/lane-credit", test_lane_credit);
     return scratch_run();
 }
 

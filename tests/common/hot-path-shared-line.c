@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a writer does all the time must not store to a line that another process
+/* The hot path of a writer must not store to a cache line that another process
  * uses, or all writers of a tenant wait for each other. */
 #include "scratch.h"
 #include "stores.h"
@@ -42,11 +42,11 @@ static void finish(unsigned stores, const void *line)
     quota_ledger_close(ledger);
 }
 
-static void test_paid_write(void)
+static void test_charged_write(void)
 {
     unsigned lane;
 
-    start("paid");
+    start("charged");
     stores_begin(ledger, 0);
     quota_epoch_enter(writer, &lane);
     quota_epoch_leave(writer, lane);
@@ -65,24 +65,25 @@ static void test_leased_write(void)
     finish(2, writer->words);
 }
 
-/* Paid for in advance: in the writer's own memory. */
+/* Credit that was taken ahead is in the writer's own memory. */
 static void test_rate(void)
 {
-    struct quota_turn turn = { 0 };
-    bool is_paid;
+    struct quota_request request = { 0 };
+    bool is_taken;
 
     start("rate");
-    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 4096, 1000), ==, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &request, true, 4096, 1000), ==,
+                     0);
     stores_begin(ledger, 0);
-    is_paid = quota_turn_is_paid(writer, true, 4096);
+    is_taken = quota_credit_take(writer, true, 4096);
     finish(0, writer->words);
-    g_assert_true(is_paid);
+    g_assert_true(is_taken);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/hot-path/paid-write", test_paid_write);
+    g_test_add_func("/hot-path/charged-write", test_charged_write);
     g_test_add_func("/hot-path/leased-write", test_leased_write);
     g_test_add_func("/hot-path/rate", test_rate);
     return scratch_run();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A file that is not this tenant's ledger must be told apart and refused, and
- * replaced when the ledger is made anew. */
+ * replaced when the ledger is recreated. */
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -39,17 +39,11 @@ static void assert_refused(int error)
                     quota_ledger_strerror(-error));
 }
 
-/* A header that says something else, with a checksum that is right. */
 static void forge(struct quota_header *header)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    g_autofree char *path = ledger_path();
 
-    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
-        hash = (hash ^ ((unsigned char *)header)[i]) *
-               UINT64_C(0x100000001b3);
-    }
-    header->checksum = hash;
-    spoil(0, header, sizeof(*header));
+    scratch_forge(path, header);
 }
 
 static void assert_made_anew(void)
@@ -57,7 +51,7 @@ static void assert_made_anew(void)
     struct quota_ledger *ledger = scratch_ledger("acme");
 
     g_assert_cmpstr(quota_ledger_tenant(ledger), ==, "acme");
-    g_assert_cmpstr(quota_ledger_group(ledger), ==, "vg0");
+    g_assert_cmpstr(ledger->header.group, ==, "vg0");
     g_assert_true(quota_ledger_is_current(ledger));
     quota_ledger_close(ledger);
 }
@@ -69,8 +63,17 @@ static void test_missing(void)
     assert_made_anew();
 }
 
-/* At every length a real ledger is refused; none crashes.  Cut from the end,
- * so that one file serves all lengths. */
+/* Whether the answer could change at this length: in the header's page, in the
+ * last one, and around the beginning of each page, which is each volume's. */
+static bool is_telling(size_t len)
+{
+    return len <= 4096 || len >= sizeof(struct quota_ledger_file) - 4096 ||
+           (len + 1) % 4096 < 3;
+}
+
+/* At every length a real ledger is refused; none crashes.  Cut from the end, so
+ * that one file serves all lengths.  There are half a million, each some calls of
+ * the system: only with "-m slow" are all of them tried. */
 static void test_truncated(void)
 {
     g_autofree char *path = ledger_path();
@@ -80,6 +83,9 @@ static void test_truncated(void)
         struct quota_ledger *ledger;
         int ret;
 
+        if (!g_test_slow() && !is_telling(len)) {
+            continue;
+        }
         g_assert_cmpint(truncate(path, len), ==, 0);
         ret = quota_ledger_open(path, true, &ledger);
         g_assert_cmpint(ret, ==, len > 0 && len < 8 ? -EILSEQ : -ENODATA);
@@ -107,6 +113,7 @@ static void test_other_major(void)
     for (size_t i = 0; i < G_N_ELEMENTS(majors); i++) {
         struct quota_header header;
         struct quota_ledger *ledger = scratch_ledger("acme");
+        g_autofree char *words = NULL;
 
         header = ledger->header;
         quota_ledger_close(ledger);
@@ -116,8 +123,9 @@ static void test_other_major(void)
         header.version_major = majors[i];
         forge(&header);
         assert_refused(-EPROTONOSUPPORT);
-        g_assert_cmpstr(quota_ledger_strerror(-EPROTONOSUPPORT), ==,
-                        "has another major version than this program");
+        words = g_strdup_printf("has another major version (%u) than this "
+                                "program (%u)", majors[i], QUOTA_LEDGER_MAJOR);
+        g_assert_cmpstr(quota_ledger_strerror(-EPROTONOSUPPORT), ==, words);
         assert_made_anew();
     }
 }
@@ -134,13 +142,12 @@ static void test_newer_minor(void)
     struct quota_writer *writer;
     struct quota_usage usage;
     char more[64], after[64];
-    char *unknown;
 
     memset(more, 0x5a, sizeof(more));
-    unknown = (char *)ledger->file + sizeof(header);
-    memset(unknown, 0x5a, sizeof(ledger->file->pad));
+    memset(ledger->file->pad, 0x5a, sizeof(ledger->file->pad));
     quota_ledger_close(ledger);
     header.version_minor = QUOTA_LEDGER_MINOR + 1;
+    memset(header.reserved, 0x5a, sizeof(header.reserved));
     header.file_bytes = size + sizeof(more);
     forge(&header);
     assert_refused(-ENODATA);           /* shorter than it says */
@@ -149,7 +156,7 @@ static void test_newer_minor(void)
     g_assert_cmpint(quota_ledger_open(path, true, &ledger), ==, 0);
     g_assert_cmpuint(ledger->header.version_minor, ==, QUOTA_LEDGER_MINOR + 1);
     g_assert_cmpstr(quota_ledger_tenant(ledger), ==, "acme");
-    same = scratch_ledger("acme");      /* kept, not made anew */
+    same = scratch_ledger("acme");      /* kept, not recreated */
     g_assert_true(quota_ledger_is_current(ledger));
     quota_ledger_close(same);
 
@@ -164,9 +171,8 @@ static void test_newer_minor(void)
     quota_writer_detach(writer);
     quota_ledger_close(own);
 
-    unknown = (char *)ledger->file + sizeof(header);
     for (size_t i = 0; i < sizeof(ledger->file->pad); i++) {
-        g_assert_cmpint(unknown[i], ==, 0x5a);
+        g_assert_cmpint(ledger->file->pad[i], ==, 0x5a);
     }
     g_assert_cmpint(pread(ledger->fd, after, sizeof(after), size), ==,
                     sizeof(after));
@@ -186,7 +192,7 @@ static void test_forged_header(void)
     quota_ledger_close(ledger);
 
     header = good;
-    header.file_bytes = sizeof(struct quota_ledger_file) - 1;
+    header.file_bytes = QUOTA_LEDGER_LEAST_BYTES - 1;
     forge(&header);
     assert_refused(-EBADMSG);
     header = good;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A field of the ledger is not in quota-ledger(5), or stands elsewhere than it says.
 
-ledger-page.py PAGE INCLUDE-DIR COMPILER...
+ledger-page.py PAGE LAYOUT COMPILER...
 
 Each table of a structure must name all of its fields, padding too, without a gap;
 the compiler then says whether offsets and sizes are so.  A field that is missing in
@@ -78,13 +78,13 @@ def structures(text, layout):
 
 
 def main():
-    page, include, *compiler = sys.argv[1:]
+    page, layout, *compiler = sys.argv[1:]
     if not compiler or not shutil.which(compiler[0]):
         print('needs a C compiler')
         sys.exit(77)
     with open(page, encoding='utf-8') as file:
         text = file.read()
-    with open(f'{include}/ledger-layout.h', encoding='utf-8') as file:
+    with open(layout, encoding='utf-8') as file:
         structures(text, file.read())
     asserts = [f'_Static_assert({condition}, "{message}");'
                for condition, message in checks(text)]
@@ -93,7 +93,7 @@ def main():
                    '\n'.join(asserts) + '\n')
         file.flush()
         status = subprocess.run([*compiler, '-std=gnu11', '-D_GNU_SOURCE',
-                                 '-fsyntax-only', '-I', include, file.name],
+                                 '-fsyntax-only', file.name],
                                 check=False).returncode
     print(f'{len(asserts)} offsets, sizes and values')
     sys.exit(status != 0)

@@ -47,9 +47,53 @@ static void test_foreign_and_bad_tags(void)
         g_assert_cmpint(quota_tag_parse_limit(bad[i], &limits), ==, -EINVAL);
     }
     g_assert_cmpmem(&limits, sizeof(limits), &none, sizeof(none));
-    g_assert_cmpstr(quota_tag_parse_tenant("quota-lvm:tenant=acme"), ==,
-                    "acme");
-    g_assert_null(quota_tag_parse_tenant("quota-lvm:limit=1"));
+}
+
+/* An LV with odd tags is charged to two tenants, to none, or to the wrong
+ * one. */
+static void test_owners(void)
+{
+    static const struct {
+        const char *tags, *lv, *tenant;
+        bool is_of_two, is_of_invalid;
+    } cases[] = {
+        { "", "acme.a", "", false, false },
+        { "quota-lvm:limit=1,mine", "acme.a", "", false, false },
+        { "quota-lvm:tenant=acme", "acme.a", "acme", false, false },
+        { "mine,quota-lvm:tenant=acme,b", "data", "acme", false, false },
+        /* two: who it is called after, or else the first */
+        { "quota-lvm:tenant=globex,quota-lvm:tenant=acme", "acme.a", "acme",
+          true, false },
+        { "quota-lvm:tenant=acme,quota-lvm:tenant=globex", "acme.a", "acme",
+          true, false },
+        { "quota-lvm:tenant=globex,quota-lvm:tenant=acme", "data", "globex",
+          true, false },
+        { "quota-lvm:tenant=globex,quota-lvm:tenant=acme", "acme", "globex",
+          true, false },
+        { "quota-lvm:tenant=acme,quota-lvm:tenant=acme", "acme.a", "acme",
+          false, false },
+        /* names that no tenant can have */
+        { "quota-lvm:tenant=", "acme.a", "", false, true },
+        { "quota-lvm:tenant=Acme", "Acme.a", "", false, true },
+        { "quota-lvm:tenant=../x,quota-lvm:tenant=acme", "data", "acme", false,
+          true },
+        { "quota-lvm:tenant=acme_cpool", "acme_cpool.a", "", false, true },
+        { "quota-lvm:tenant=abcdefghijklmnopqrstuvwxyz012345", "a",
+          "abcdefghijklmnopqrstuvwxyz012345", false, false },
+        { "quota-lvm:tenant=abcdefghijklmnopqrstuvwxyz0123456", "a", "", false,
+          true },
+        { "quota-lvm:tenant=" LONG_64 LONG_64, "a", "", false, true },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct quota_owner owner;
+
+        g_test_message("%s: %s", cases[i].lv, cases[i].tags);
+        quota_owner_find(cases[i].tags, cases[i].lv, &owner);
+        g_assert_cmpstr(owner.tenant, ==, cases[i].tenant);
+        g_assert_cmpint(owner.is_of_two, ==, cases[i].is_of_two);
+        g_assert_cmpint(owner.is_of_invalid, ==, cases[i].is_of_invalid);
+    }
 }
 
 static void test_overcommit_tags(void)
@@ -129,19 +173,19 @@ static void test_digest_sees_every_limit(void)
     }
 }
 
-#define LV(name_, segtype_, tags_, size) \
-    .name = name_, .segtype = segtype_, .tags = tags_, .size_bytes = size
+#define LV(segtype_, tags_, size) \
+    .segtype = segtype_, .tags = tags_, .size_bytes = size
 
 static void test_charge(void)
 {
     const struct quota_lv lvs[] = {
-        { LV("acme._thin", "thin-pool",
+        { LV("thin-pool",
              "quota-lvm:limit=10737418240,quota-lvm:tenant=acme,mine",
              2 * GIB), .chunk_bytes = 65536 },
-        { LV("acme.data", "thin", "quota-lvm:tenant=acme", 50 * GIB) },
-        { LV("acme.logs", "linear", "quota-lvm:limit=7", 3 * GIB) },
-        { LV("acme.snap", "thin", "", GIB) },
-        { LV("acme.db", "striped", "quota-lvm:tenant=acme", GIB) },
+        { LV("thin", "quota-lvm:tenant=acme", 50 * GIB) },
+        { LV("linear", "quota-lvm:limit=7", 3 * GIB) },
+        { LV("thin", "", GIB) },
+        { LV("striped", "quota-lvm:tenant=acme", GIB) },
     };
     struct quota_state state = { .group_free_bytes = 100 * GIB };
     enum quota_reason reason;
@@ -165,15 +209,15 @@ static void test_charge(void)
     g_assert_cmpuint(quota_state_can_grow(&state, NULL), ==, 0);
 }
 
-/* What cannot be read is said, and the bytes are charged all the same. */
+/* An unreadable tag is reported, and the bytes are still charged. */
 static void test_charge_with_bad_tags(void)
 {
     const struct quota_lv pool = {
-        LV("acme._thin", "thin-pool", "quota-lvm:limit=5G," LONG_64 LONG_64
+        LV("thin-pool", "quota-lvm:limit=5G," LONG_64 LONG_64
            ",quota-lvm:step=4096", GIB), .chunk_bytes = 65536,
     };
     const struct quota_lv untagged = {
-        LV("acme._thin", "thin-pool", NULL, GIB), .chunk_bytes = 65536,
+        LV("thin-pool", NULL, GIB), .chunk_bytes = 65536,
     };
     struct quota_state state = { 0 };
 
@@ -185,10 +229,24 @@ static void test_charge_with_bad_tags(void)
     g_assert_cmpuint(state.grant_bytes, ==, 2 * GIB);
 }
 
+/* A thin volume is charged for what it takes outside its pool, and for all of
+ * it if its kind is unknown. */
+static void test_charge_unknown(void)
+{
+    const struct quota_lv lv = {
+        LV("thin", "", GIB), .physical_bytes = 100 * GIB,
+    };
+    struct quota_state state = { .limits.limit_bytes = 50 * GIB };
+
+    g_assert_cmpint(quota_state_charge(&state, &lv), ==, 0);
+    g_assert_cmpuint(state.thick_bytes, ==, 100 * GIB);
+    g_assert_cmpuint(quota_state_can_grow(&state, NULL), ==, 0);
+}
+
 /* Sums of what cannot be true stay at the most there is. */
 static void test_charge_saturates(void)
 {
-    const struct quota_lv huge = { LV("acme.x", "linear", "", UINT64_MAX - 5) };
+    const struct quota_lv huge = { LV("linear", "", UINT64_MAX - 5) };
     struct quota_state state = { .limits.limit_bytes = INT64_MAX };
 
     g_assert_cmpint(quota_state_charge(&state, &huge), ==, 0);
@@ -197,7 +255,7 @@ static void test_charge_saturates(void)
     g_assert_cmpuint(quota_state_can_grow(&state, NULL), ==, 0);
 }
 
-/* Published is read back as it was, by whoever reads. */
+/* All readers get the state as it was published. */
 static void test_read_back(void)
 {
     struct quota_ledger *ledger;
@@ -240,11 +298,13 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/limits/round-trip", test_round_trip);
     g_test_add_func("/limits/foreign-and-bad-tags", test_foreign_and_bad_tags);
+    g_test_add_func("/limits/owners", test_owners);
     g_test_add_func("/limits/overcommit-tags", test_overcommit_tags);
     g_test_add_func("/limits/senseless-sets", test_senseless_sets);
     g_test_add_func("/limits/digest", test_digest_sees_every_limit);
     g_test_add_func("/limits/charge", test_charge);
     g_test_add_func("/limits/charge-with-bad-tags", test_charge_with_bad_tags);
+    g_test_add_func("/limits/charge-unknown", test_charge_unknown);
     g_test_add_func("/limits/charge-saturates", test_charge_saturates);
     g_test_add_func("/limits/read-back", test_read_back);
     g_test_add_func("/limits/reasons", test_reasons);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* In no window may more pass than the rate and the burst allow, and a change
  * must take effect at once and bring no saved-up credit.  Time is simulated. */
+#include <pthread.h>
+
 #include "sim.h"
 
-/* rate.c: the most tolerance anybody gets, how much of its lateness is made
- * good, and what is paid for in advance. */
+/* rate.c: the largest tolerance, how much of its lateness a writer makes up
+ * for, and what is taken ahead. */
 #define TOLERANCE_NS (30 * MS)
 #define LATE_NS (60 * MS)
 #define ADVANCE_NS (MS / 4)
@@ -41,14 +43,14 @@ static void disarm(struct quota_ledger *ledger, struct quota_writer *writer)
 static uint64_t start(struct quota_writer *writer, bool is_write,
                       uint64_t bytes, uint64_t now)
 {
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
     uint64_t wait;
 
-    if (quota_turn_is_paid(writer, is_write, bytes)) {
+    if (quota_credit_take(writer, is_write, bytes)) {
         return now;
     }
-    for (wait = quota_turn_take(writer, &turn, is_write, bytes, now); wait > 0;
-         wait = quota_turn_poll(writer, &turn, now)) {
+    for (wait = quota_queue_enter(writer, &request, is_write, bytes, now);
+         wait > 0; wait = quota_queue_poll(writer, &request, now)) {
         g_assert_cmpuint(wait, <=, 50 * MS);
         now += wait;
     }
@@ -73,21 +75,22 @@ static void note(struct sim_volume *volume, uint64_t now_ns)
 
 /*
  * Every window of the trace against rate x window + burst + @head: what the
- * first request of each volume had paid for before the window began.
+ * first request of each volume had taken before the window began.
  */
 static void check_windows(double rate, double burst, double head)
 {
+    /* What has passed by a request's end, less what the rate allows until then,
+     * against the least that this has been before any request's beginning. */
+    double passed = 0, least = 0;
+
     for (guint i = 0; i < trace->len; i++) {
-        const struct passed *a = &g_array_index(trace, struct passed, i);
-        double sum = 0;
+        const struct passed *p = &g_array_index(trace, struct passed, i);
+        double allowed = rate * (p->at - g_array_index(trace, struct passed,
+                                                       0).at) / 1e9;
 
-        for (guint j = i; j < trace->len; j++) {
-            const struct passed *b = &g_array_index(trace, struct passed, j);
-
-            sum += b->units;
-            g_assert_cmpfloat(sum, <=, rate * (b->at - a->at) / 1e9 + burst +
-                              head);
-        }
+        least = MIN(least, passed - allowed);
+        passed += p->units;
+        g_assert_cmpfloat(passed - allowed - least, <=, burst + head);
     }
 }
 
@@ -134,7 +137,7 @@ static void check_random_trace(bool is_bytes, bool bursts)
         for (size_t i = 0; i < count; i++) {
             head += is_bytes ? v[i].bytes : 1;
         }
-        /* Paid in pieces of up to 10 ms of the fastest rate, of which the last
+        /* Taken in pieces of up to 10 ms of the fastest rate, of which the last
          * may be ahead. */
         advance += bursts ? 0.030 : 0.010;
         check_windows(per_sec, per_sec * (advance + (bursts ? 6 : 0)), head);
@@ -156,7 +159,7 @@ static void test_random_traces(void)
     }
 }
 
-/* A depth-1 writer whose timer is late all the time loses nothing. */
+/* A depth-1 writer whose timer is always late loses nothing. */
 static void test_late_timers(void)
 {
     struct quota_writer *writer;
@@ -175,8 +178,8 @@ static void test_late_timers(void)
     disarm(ledger, writer);
 }
 
-/* Nor does one that is not woken for long, now and then; but what is made good
- * to it has an end. */
+/* Nor does one that now and then is not woken for long; but it makes up for
+ * only so much. */
 static void test_woken_late(void)
 {
     struct quota_writer *writer;
@@ -186,12 +189,12 @@ static void test_woken_late(void)
     uint64_t begin = SECOND, now = begin, sum = 0, burst = 0, woken;
 
     while (now < begin + 10 * SECOND) {
-        struct quota_turn turn = { 0 };
-        uint64_t wait = quota_turn_take(writer, &turn, true, 65536, now);
+        struct quota_request request = { 0 };
+        uint64_t wait = quota_queue_enter(writer, &request, true, 65536, now);
 
         while (wait) {
             now += wait + (g_test_rand_int_range(0, 100) == 0 ? 55 * MS : 0);
-            wait = quota_turn_poll(writer, &turn, now);
+            wait = quota_queue_poll(writer, &request, now);
         }
         sum += 65536;
     }
@@ -200,12 +203,12 @@ static void test_woken_late(void)
 
     /* A minute late. */
     do {
-        struct quota_turn turn = { 0 };
-        uint64_t wait = quota_turn_take(writer, &turn, true, 65536, now);
+        struct quota_request request = { 0 };
+        uint64_t wait = quota_queue_enter(writer, &request, true, 65536, now);
 
         if (wait) {
             now += 60 * SECOND;
-            g_assert_cmpuint(quota_turn_poll(writer, &turn, now), ==, 0);
+            g_assert_cmpuint(quota_queue_poll(writer, &request, now), ==, 0);
             break;
         }
     } while (true);
@@ -263,28 +266,28 @@ static void test_huge_request_is_not_free(void)
 
 /* ---- changes ------------------------------------------------------------- */
 
-/* Up: who waits for seconds starts within 100 ms.  Down: it waits anew.  No
- * change brings credit from before it. */
+/* Raised: a request that waits for seconds starts within 100 ms.  Lowered: it
+ * waits again.  No change brings credit from before it. */
 static void test_live_change(void)
 {
     struct quota_writer *writer;
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 1000, 0, 0 },
               &writer);
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
     uint64_t now = 10 * SECOND, wait, begin;
 
     /* 100 seconds at this rate. */
-    wait = quota_turn_take(writer, &turn, true, 100000, now);
+    wait = quota_queue_enter(writer, &request, true, 100000, now);
     g_assert_cmpuint(wait, >, 0);
     publish(ledger, QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { GIB, 0, 0 });
     begin = now;
     do {
         now += wait;
-    } while ((wait = quota_turn_poll(writer, &turn, now)));
+    } while ((wait = quota_queue_poll(writer, &request, now)));
     g_assert_cmpuint(now - begin, <=, 100 * MS);
 
-    /* Idle for long, then lowered: the idle time is no credit. */
+    /* Idle for long, then lowered: the idle time brings no credit. */
     now += 1000 * SECOND;
     publish(ledger, QUOTA_RATE_TOTAL_BYTES,
             (struct quota_rate) { 1000, 100000, 10 });
@@ -294,11 +297,11 @@ static void test_live_change(void)
     }
     g_assert_cmpuint(now - begin, >=, 9 * SECOND - TOLERANCE_NS);
 
-    /* Taken away: who waits goes. */
-    wait = quota_turn_take(writer, &turn, true, GIB, now);
+    /* Removed: the queued request starts. */
+    wait = quota_queue_enter(writer, &request, true, GIB, now);
     g_assert_cmpuint(wait, >, 0);
     publish(ledger, QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 0, 0, 0 });
-    g_assert_cmpuint(quota_turn_poll(writer, &turn, now + wait), ==, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &request, now + wait), ==, 0);
     g_assert_false(quota_rate_is_armed(writer));
 
     /* Of the volume alone. */
@@ -313,7 +316,7 @@ static void test_live_change(void)
     disarm(ledger, writer);
 }
 
-/* Credit that was paid for in advance is void after a change. */
+/* Credit that was taken ahead is void after a change. */
 static void test_no_saved_up_credit(void)
 {
     struct quota_writer *writer;
@@ -322,152 +325,160 @@ static void test_no_saved_up_credit(void)
               &writer);
 
     start(writer, true, 1, SECOND);
-    g_assert_true(quota_turn_is_paid(writer, true, 1));
+    g_assert_true(quota_credit_take(writer, true, 1));
     publish(ledger, QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 1, 0, 0 });
-    g_assert_false(quota_turn_is_paid(writer, true, 1));
+    g_assert_false(quota_credit_take(writer, true, 1));
     disarm(ledger, writer);
 }
 
-/* Who leaves early has paid all the same: the next one waits for it. */
+/* A request that leaves early is debited: the next one waits for it. */
 static void test_leaving_is_not_free(void)
 {
     struct quota_writer *writer;
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { MIB, 0, 0 },
               &writer);
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
     uint64_t now = SECOND;
 
-    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 5 * MIB, now), >, 0);
-    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), <=,
+    g_assert_cmpuint(quota_queue_enter(writer, &request, true, 5 * MIB, now), >,
+                     0);
+    g_assert_cmpuint(quota_queue_ahead_ns(writer, &request, now), <=,
                      TOLERANCE_NS + 10 * MS);
-    quota_turn_leave(writer, &turn, now);
-    quota_turn_leave(writer, &turn, now);
-    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), >=,
+    quota_queue_leave(writer, &request, now);
+    quota_queue_leave(writer, &request, now);
+    g_assert_cmpuint(quota_queue_ahead_ns(writer, &request, now), >=,
                      5 * SECOND - 10 * MS);
     g_assert_cmpuint(start(writer, true, 1, now) - now, >=,
                      5 * SECOND - TOLERANCE_NS - 10 * MS);
     disarm(ledger, writer);
 }
 
-/* What lies ready in a purse does not let a request pass one that waits. */
-static void test_purse_waits(void)
+/* A lane's credit does not let a request overtake a queued one. */
+static void test_lane_credit_waits(void)
 {
     struct quota_rate rate = { .per_sec = GIB };
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
     struct quota_writer *writer;
     struct quota_ledger *ledger = armed(QUOTA_RATE_TOTAL_BYTES, rate, &writer);
     unsigned lane = quota_lane_of_thread();
 
     g_assert_cmpuint(start(writer, true, 4096, SECOND), ==, SECOND);
-    g_assert_true(quota_turn_is_paid(writer, true, 4096));
-    g_assert_cmpuint(quota_load(&writer->purses[lane].prepaid[true]) &
+    g_assert_true(quota_credit_take(writer, true, 4096));
+    g_assert_cmpuint(quota_load(&writer->lane_credit[lane].packed[true]) &
                      0xffffff, >=, 50 * 4096);
-    g_assert_cmpuint(quota_turn_take(writer, &turn, true, GIB, SECOND), >, 0);
-    g_assert_false(quota_turn_is_paid(writer, true, 4096));
-    quota_turn_leave(writer, &turn, SECOND);
-    g_assert_true(quota_turn_is_paid(writer, true, 4096));
+    g_assert_cmpuint(quota_queue_enter(writer, &request, true, GIB, SECOND), >,
+                     0);
+    g_assert_false(quota_credit_take(writer, true, 4096));
+    quota_queue_leave(writer, &request, SECOND);
+    g_assert_true(quota_credit_take(writer, true, 4096));
     /* It is not for reads, nor for what is larger. */
-    g_assert_false(quota_turn_is_paid(writer, false, 4096));
-    g_assert_false(quota_turn_is_paid(writer, true, GIB));
+    g_assert_false(quota_credit_take(writer, false, 4096));
+    g_assert_false(quota_credit_take(writer, true, GIB));
     disarm(ledger, writer);
 }
 
+/* As many as ADVANCE_NS of the rate below admits, so that the race is long
+ * enough for all threads.  between-each-store proves that no swap is lost. */
+#define RACE_REQUESTS 1000000
+
 static struct {
-    quota_u32 ready, taken;
+    pthread_barrier_t all_have_lanes;
+    quota_u32 taken;
 } race;
 
-static gpointer take_what_is_paid(gpointer data)
+static gpointer take_all_credit(gpointer data)
 {
     unsigned count = 0;
 
     quota_lane_of_thread();
-    atomic_fetch_add(&race.ready, 1);
-    while (quota_load(&race.ready) < 2 * QUOTA_LANES) {
-        /* so that all have a lane, some the same one */
-    }
-    while (quota_turn_is_paid(data, true, 1)) {
+    pthread_barrier_wait(&race.all_have_lanes);
+    while (quota_credit_take(data, true, 1)) {
         count++;
     }
     atomic_fetch_add(&race.taken, count);
     return NULL;
 }
 
-/* However many take from one purse, nobody gets what another has had; the
- * volume's own rates count as the tenant's do. */
-static void test_purse_is_shared(void)
+/* Threads that take from one writer's credit never take the same; the volume's
+ * own rates count like the tenant's. */
+static void test_lane_credit_is_shared(void)
 {
     const struct quota_limits limits = {
-        .rates[QUOTA_RATE_TOTAL_IOPS].per_sec = UINT64_C(120000000000),
+        .rates[QUOTA_RATE_TOTAL_IOPS].per_sec =
+            2 * RACE_REQUESTS * (SECOND / ADVANCE_NS),
     };
-    struct quota_rate rate = { .per_sec = UINT64_C(60000000000) };
+    struct quota_rate rate = { .per_sec = RACE_REQUESTS *
+                                          (SECOND / ADVANCE_NS) };
     struct quota_writer *writer;
     struct quota_ledger *ledger = armed(QUOTA_RATE_TOTAL_IOPS, rate, &writer);
     GThread *threads[2 * QUOTA_LANES];
 
     g_assert_cmpint(quota_volume_publish(ledger, "disk", &limits, 0), ==, 0);
     g_assert_cmpuint(start(writer, true, 1, SECOND), ==, SECOND);
+    pthread_barrier_init(&race.all_have_lanes, NULL, G_N_ELEMENTS(threads));
     for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++) {
-        threads[i] = g_thread_new("take", take_what_is_paid, writer);
+        threads[i] = g_thread_new("take", take_all_credit, writer);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++) {
         g_thread_join(threads[i]);
     }
-    /* ADVANCE_NS of the rate; the first request has had one. */
-    g_assert_cmpuint(quota_load(&race.taken), ==, 15000000 - 1);
+    pthread_barrier_destroy(&race.all_have_lanes);
+    /* the first request has had one */
+    g_assert_cmpuint(quota_load(&race.taken), ==, RACE_REQUESTS - 1);
     disarm(ledger, writer);
 }
 
 static unsigned woken;
 
-static void count_wake(struct quota_turn *turn)
+static void count_wake(struct quota_request *request)
 {
-    (void)turn;
+    (void)request;
     woken++;
 }
 
-/* The next one in the queue is told when it is its turn to pay, and one that
- * was paid for by another that it may go. */
-static void test_nobody_is_forgotten(void)
+/* The next request in the queue is woken when it is first, and one for which
+ * another took the cost when it may start. */
+static void test_no_request_is_forgotten(void)
 {
     struct quota_writer *writer;
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 10, 0, 0 }, &writer);
-    struct quota_turn first = { .wake = count_wake };
-    struct quota_turn second = { .wake = count_wake };
-    struct quota_turn third = { .wake = count_wake };
+    struct quota_request first = { .wake = count_wake };
+    struct quota_request second = { .wake = count_wake };
+    struct quota_request third = { .wake = count_wake };
     uint64_t now = SECOND;
 
     start(writer, true, 1, now);
-    g_assert_cmpuint(quota_turn_take(writer, &first, true, 1, now), >, 0);
-    g_assert_cmpuint(quota_turn_take(writer, &second, true, 1, now), >, 0);
-    g_assert_cmpuint(quota_turn_take(writer, &third, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &first, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &second, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &third, true, 1, now), >, 0);
     g_assert_cmpuint(woken, ==, 0);
     now += 100 * MS;
-    /* The first one's thread is stuck: the second pays for it, and is the one
+    /* The first one's thread is stuck: the second takes for it, and is the one
      * whose timer matters now. */
-    g_assert_cmpuint(quota_turn_poll(writer, &second, now), <, 100 * MS);
+    g_assert_cmpuint(quota_queue_poll(writer, &second, now), <, 100 * MS);
     g_assert_cmpuint(woken, ==, 1);
-    g_assert_cmpuint(quota_turn_poll(writer, &first, now), ==, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &first, now), ==, 0);
     now += 100 * MS;
-    g_assert_cmpuint(quota_turn_poll(writer, &second, now), ==, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &second, now), ==, 0);
     g_assert_cmpuint(woken, ==, 2);
-    g_assert_cmpuint(quota_turn_poll(writer, &third, now + 100 * MS), ==, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &third, now + 100 * MS), ==, 0);
     /* Those that only poll are not called. */
     woken = 0;
     first.wake = NULL;
     second.wake = NULL;
     now += SECOND;
     start(writer, true, 1, now);
-    g_assert_cmpuint(quota_turn_take(writer, &first, true, 1, now), >, 0);
-    g_assert_cmpuint(quota_turn_take(writer, &second, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &first, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &second, true, 1, now), >, 0);
     now += 100 * MS;
-    g_assert_cmpuint(quota_turn_poll(writer, &first, now), ==, 0);
-    g_assert_cmpuint(quota_turn_take(writer, &first, true, 1, now), >, 0);
-    quota_turn_leave(writer, &second, now);
-    g_assert_cmpuint(quota_turn_take(writer, &second, true, 1, now), >, 0);
-    quota_turn_leave(writer, &first, now);
-    quota_turn_leave(writer, &second, now);
+    g_assert_cmpuint(quota_queue_poll(writer, &first, now), ==, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &first, true, 1, now), >, 0);
+    quota_queue_leave(writer, &second, now);
+    g_assert_cmpuint(quota_queue_enter(writer, &second, true, 1, now), >, 0);
+    quota_queue_leave(writer, &first, now);
+    quota_queue_leave(writer, &second, now);
     g_assert_cmpuint(woken, ==, 0);
     disarm(ledger, writer);
 }
@@ -478,52 +489,52 @@ static void test_extremes(void)
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_BYTES,
               (struct quota_rate) { 1, INT64_MAX, INT64_MAX }, &writer);
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
 
     for (int i = 0; i < 8; i++) {
-        quota_turn_take(writer, &turn, true, INT64_MAX, SECOND);
-        quota_turn_leave(writer, &turn, SECOND);
+        quota_queue_enter(writer, &request, true, INT64_MAX, SECOND);
+        quota_queue_leave(writer, &request, SECOND);
     }
     /* Saturated, not wrapped round to "now". */
     disarm(ledger, writer);
     ledger = armed(QUOTA_RATE_TOTAL_BYTES, (struct quota_rate) { 1, 0, 0 },
                    &writer);
     for (int i = 0; i < 8; i++) {
-        quota_turn_take(writer, &turn, true, INT64_MAX, SECOND);
-        quota_turn_leave(writer, &turn, SECOND);
+        quota_queue_enter(writer, &request, true, INT64_MAX, SECOND);
+        quota_queue_leave(writer, &request, SECOND);
     }
-    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, SECOND), >,
+    g_assert_cmpuint(quota_queue_ahead_ns(writer, &request, SECOND), >,
                      INT64_MAX / 2);
     disarm(ledger, writer);
 }
 
-/* Rates that change while a request waits, the tenant's or the volume's: it
- * pays for what it is counted by then. */
-static void test_billed_anew(void)
+/* Rates that change while a request waits, the tenant's or the volume's: its
+ * cost is that of the new rates. */
+static void test_cost_set_anew(void)
 {
     struct quota_writer *writer;
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 1, 0, 0 }, &writer);
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
     uint64_t now = SECOND;
 
     start(writer, true, 1, now);
-    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &request, true, 1, now), >, 0);
     quota_volume_publish(ledger, "disk", &(struct quota_limits) {
         .rates[QUOTA_RATE_WRITE_IOPS].per_sec = 1000 }, 0);
-    g_assert_cmpuint(quota_turn_poll(writer, &turn, now), >, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &request, now), >, 0);
     publish(ledger, QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 0, 0, 0 });
-    g_assert_cmpuint(quota_turn_poll(writer, &turn, now), ==, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &request, now), ==, 0);
     disarm(ledger, writer);
 }
 
-/* How much leaving gives away is told by the rate that is furthest ahead, of
- * the sustained and the burst one, and no burst that is still to be had. */
+/* How far a request that leaves is ahead: by the rate that is furthest ahead,
+ * the sustained or the burst one, without a burst that is still available. */
 static void test_ahead(void)
 {
     struct quota_writer *writer;
     struct quota_ledger *ledger;
-    struct quota_turn turn = { .is_write = true };
+    struct quota_request request = { .is_write = true };
     struct quota_state state = { 0 };
     uint64_t now = SECOND;
 
@@ -535,16 +546,17 @@ static void test_ahead(void)
     state.limits.rates[QUOTA_RATE_WRITE_IOPS].per_sec = 1000;
     quota_state_publish(ledger, &state);
     start(writer, true, 1, now);
-    now += 100 * SECOND;        /* the burst is to be had whole */
-    quota_turn_take(writer, &turn, true, 5000, now);
-    quota_turn_leave(writer, &turn, now);
+    now += 100 * SECOND;        /* the whole burst is available */
+    quota_queue_enter(writer, &request, true, 5000, now);
+    quota_queue_leave(writer, &request, now);
     /* 5000 of the burst's 10000 bytes: at 10000 a second. */
-    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), <=, 500 * MS);
-    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), >=, 490 * MS);
-    quota_turn_take(writer, &turn, true, 50000, now);
-    quota_turn_leave(writer, &turn, now);
+    g_assert_cmpuint(quota_queue_ahead_ns(writer, &request, now), <=, 500 * MS);
+    g_assert_cmpuint(quota_queue_ahead_ns(writer, &request, now), >=, 490 * MS);
+    quota_queue_enter(writer, &request, true, 50000, now);
+    quota_queue_leave(writer, &request, now);
     /* The burst is used up: 45000 at 1000 a second. */
-    g_assert_cmpuint(quota_turn_ahead_ns(writer, &turn, now), >=, 44 * SECOND);
+    g_assert_cmpuint(quota_queue_ahead_ns(writer, &request, now), >=,
+                     44 * SECOND);
     disarm(ledger, writer);
 }
 
@@ -554,15 +566,15 @@ static void test_mad_words(void)
     struct quota_writer *writer;
     struct quota_ledger *ledger =
         armed(QUOTA_RATE_TOTAL_IOPS, (struct quota_rate) { 10, 0, 0 }, &writer);
-    struct quota_turn turn = { 0 };
+    struct quota_request request = { 0 };
     uint64_t now = SECOND;
 
     start(writer, true, 1, now);
-    g_assert_cmpuint(quota_turn_take(writer, &turn, true, 1, now), >, 0);
+    g_assert_cmpuint(quota_queue_enter(writer, &request, true, 1, now), >, 0);
     atomic_store(&writer->volume->weight, 100000);
     atomic_store(&ledger->file->policy.rates.words[QUOTA_RATE_TOTAL_IOPS]
                  .per_sec, 0);
-    g_assert_cmpuint(quota_turn_poll(writer, &turn, now + SECOND), ==, 0);
+    g_assert_cmpuint(quota_queue_poll(writer, &request, now + SECOND), ==, 0);
     disarm(ledger, writer);
 }
 
@@ -577,11 +589,11 @@ int main(int argc, char **argv)
     g_test_add_func("/rate/live-change", test_live_change);
     g_test_add_func("/rate/no-saved-up-credit", test_no_saved_up_credit);
     g_test_add_func("/rate/leaving", test_leaving_is_not_free);
-    g_test_add_func("/rate/purse-waits", test_purse_waits);
-    g_test_add_func("/rate/purse-is-shared", test_purse_is_shared);
-    g_test_add_func("/rate/nobody-forgotten", test_nobody_is_forgotten);
+    g_test_add_func("/rate/lane-credit-waits", test_lane_credit_waits);
+    g_test_add_func("/rate/lane-credit-is-shared", test_lane_credit_is_shared);
+    g_test_add_func("/rate/no-request-forgotten", test_no_request_is_forgotten);
     g_test_add_func("/rate/extremes", test_extremes);
-    g_test_add_func("/rate/billed-anew", test_billed_anew);
+    g_test_add_func("/rate/cost-set-anew", test_cost_set_anew);
     g_test_add_func("/rate/ahead", test_ahead);
     g_test_add_func("/rate/mad-words", test_mad_words);
     return g_test_run();

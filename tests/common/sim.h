@@ -12,15 +12,17 @@
 #define SECOND (1000 * MS)
 
 struct sim_request {
-    struct quota_turn turn;     /* first: wake casts */
+    struct quota_request queued;        /* first: wake casts */
     struct sim_volume *volume;
     uint64_t at_ns;             /* what happens next, happens then */
-    bool is_waiting;            /* for its turn; else it is to arrive */
+    bool is_waiting;            /* is queued; else it is to arrive */
 };
 
 struct sim_volume {
     struct quota_writer *writer;
     struct sim_request *requests;
+    struct sim_request *next;   /* what happens to it next; valid unless */
+    bool has_changed;
     unsigned depth;
     uint64_t bytes;             /* of a request */
     uint64_t device_ns;         /* from its start until the next arrives */
@@ -35,12 +37,13 @@ struct sim_volume {
 
 static uint64_t sim_now_ns;
 
-static inline void sim_wake(struct quota_turn *turn)
+static inline void sim_wake(struct quota_request *queued)
 {
-    struct sim_request *request = (struct sim_request *)turn;
+    struct sim_request *request = (struct sim_request *)queued;
 
     if (request->is_waiting && request->at_ns > sim_now_ns) {
         request->at_ns = sim_now_ns;
+        request->volume->has_changed = true;
     }
 }
 
@@ -54,14 +57,17 @@ static inline void sim_step(struct sim_request *request)
     struct sim_volume *volume = request->volume;
     uint64_t wait_ns = 0;
 
+    volume->has_changed = true;
     if (request->is_waiting) {
-        wait_ns = quota_turn_poll(volume->writer, &request->turn, sim_now_ns);
-    } else if (!quota_turn_is_paid(volume->writer, !volume->is_read,
-                                   volume->bytes)) {
-        request->turn.wake = sim_wake;
+        wait_ns = quota_queue_poll(volume->writer, &request->queued,
+                                   sim_now_ns);
+    } else if (!quota_credit_take(volume->writer, !volume->is_read,
+                                  volume->bytes)) {
+        request->queued.wake = sim_wake;
         request->is_waiting = true;
-        wait_ns = quota_turn_take(volume->writer, &request->turn,
-                                  !volume->is_read, volume->bytes, sim_now_ns);
+        wait_ns = quota_queue_enter(volume->writer, &request->queued,
+                                    !volume->is_read, volume->bytes,
+                                    sim_now_ns);
     }
     if (wait_ns) {
         g_assert_cmpuint(wait_ns, <=, 50 * MS);
@@ -77,6 +83,20 @@ static inline void sim_step(struct sim_request *request)
     request->at_ns = sim_now_ns + volume->device_ns;
 }
 
+static inline void sim_check(struct sim_volume *volume)
+{
+    volume->next = NULL;
+    volume->has_changed = false;
+    for (unsigned r = 0; r < volume->depth; r++) {
+        struct sim_request *request = &volume->requests[r];
+
+        if ((request->is_waiting || request->at_ns < volume->until_ns) &&
+            (!volume->next || request->at_ns < volume->next->at_ns)) {
+            volume->next = request;
+        }
+    }
+}
+
 /* Run until @end_ns; may be called again to go on. */
 static inline void sim_run(struct sim_volume *volumes, size_t count,
                            uint64_t end_ns)
@@ -85,14 +105,12 @@ static inline void sim_run(struct sim_volume *volumes, size_t count,
         struct sim_request *next = NULL;
 
         for (size_t v = 0; v < count; v++) {
-            for (unsigned r = 0; r < volumes[v].depth; r++) {
-                struct sim_request *request = &volumes[v].requests[r];
-
-                if ((request->is_waiting ||
-                     request->at_ns < volumes[v].until_ns) &&
-                    (!next || request->at_ns < next->at_ns)) {
-                    next = request;
-                }
+            if (volumes[v].has_changed) {
+                sim_check(&volumes[v]);
+            }
+            if (volumes[v].next &&
+                (!next || volumes[v].next->at_ns < next->at_ns)) {
+                next = volumes[v].next;
             }
         }
         if (!next || next->at_ns >= end_ns) {
@@ -120,13 +138,14 @@ static inline void sim_start(struct sim_volume *volume,
         volume->requests[r].at_ns = MAX(volume->from_ns, sim_now_ns) +
                                     sim_lateness(volume);
     }
+    volume->has_changed = true;
 }
 
 static inline void sim_stop(struct sim_volume *volume)
 {
     for (unsigned r = 0; r < volume->depth; r++) {
-        quota_turn_leave(volume->writer, &volume->requests[r].turn,
-                         sim_now_ns);
+        quota_queue_leave(volume->writer, &volume->requests[r].queued,
+                          sim_now_ns);
     }
     quota_writer_detach(volume->writer);
     g_free(volume->requests);

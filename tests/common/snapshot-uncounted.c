@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* No write may take a chunk as paid for that a snapshot has made a new one:
- * neither afterwards nor while it was in flight. */
+/* A snapshot makes each chunk of its origin uncharged.  No write may still take
+ * such a chunk as charged, neither afterwards nor while it is in flight. */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,15 +25,15 @@ static void test_epochs(void)
     struct quota_ledger *ledger = scratch_ledger("epochs");
     struct quota_ledger *own = scratch_open("epochs");
     struct quota_writer *writer = scratch_writer(own, "disk0");
-    uint32_t paid = quota_epoch_read(writer);
+    uint32_t before = quota_epoch_read(writer);
     GThread *other;
 
-    g_assert_cmpuint(paid % 2, ==, 0);
-    g_assert_cmpuint(quota_epoch_enter(writer, &lane), ==, paid);
+    g_assert_cmpuint(before % 2, ==, 0);
+    g_assert_cmpuint(quota_epoch_enter(writer, &lane), ==, before);
     g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
-    /* A write is in flight that was not paid for. */
+    /* A write is in flight that relies on charged chunks. */
     g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 5 * MS), ==, -ETIMEDOUT);
-    /* From now on there is no other, in no thread. */
+    /* From now on no other write can rely on them, in any thread. */
     other = g_thread_new("other", enter_odd, writer);
     g_thread_join(other);
     quota_epoch_leave(writer, lane);
@@ -41,7 +41,7 @@ static void test_epochs(void)
     g_assert_cmpint(quota_epoch_end(ledger, "disk0"), ==, 0);
     g_assert_cmpuint(quota_epoch_enter(writer, &lane) % 2, ==, 0);
     quota_epoch_leave(writer, lane);
-    g_assert_cmpuint(quota_epoch_read(writer), !=, paid);
+    g_assert_cmpuint(quota_epoch_read(writer), !=, before);
 
     /* Volumes that nobody writes to. */
     g_assert_cmpint(quota_epoch_wait(ledger, "nobody", 0), ==, -ENOENT);
@@ -60,7 +60,7 @@ static gpointer enter(gpointer data)
     return NULL;
 }
 
-/* A write is waited for whatever thread began it; another one ends it. */
+/* A snapshot waits for a write of any thread; another thread may end it. */
 static void test_each_lane(void)
 {
     struct quota_ledger *ledger = scratch_ledger("lanes");
@@ -100,15 +100,15 @@ static void test_wait_is_woken(void)
     quota_epoch_enter(writer, &lane);
     g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
     thread = g_thread_new("write", leave_later, writer);
-    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 30000 * MS), ==, 0);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", HOUR_NS), ==, 0);
     g_thread_join(thread);
     quota_writer_detach(writer);
     quota_ledger_close(own);
     quota_ledger_close(ledger);
 }
 
-/* A snapshot does not wait for the dead, and one that was killed itself does
- * not leave writers paying twice for ever. */
+/* A snapshot does not wait for dead writers, and a killed snapshot does not
+ * leave each write charged for ever. */
 static void test_killed(void)
 {
     struct quota_ledger *ledger = scratch_ledger("killed");
@@ -125,7 +125,7 @@ static void test_killed(void)
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     g_assert_cmpint(status, ==, 0);
     g_assert_cmpint(quota_epoch_begin(ledger, "disk0"), ==, 0);
-    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", 10000 * MS), ==, 0);
+    g_assert_cmpint(quota_epoch_wait(ledger, "disk0", HOUR_NS), ==, 0);
 
     own = scratch_open("killed");
     writer = scratch_writer(own, "disk0");
@@ -137,7 +137,7 @@ static void test_killed(void)
     quota_ledger_close(ledger);
 }
 
-/* In memory of the process's own nobody can look whether a writer lives. */
+/* For a private ledger there is no way to check whether a writer is alive. */
 static void test_private(void)
 {
     struct quota_ledger *ledger;
@@ -154,8 +154,8 @@ static void test_private(void)
     quota_ledger_close(ledger);
 }
 
-/* A snapshot that was killed and is begun again, or ended by somebody else:
- * what was paid for before it stays void. */
+/* A snapshot that was killed and is begun again, or ended by another process:
+ * earlier charges stay void. */
 static void test_begun_again(void)
 {
     struct quota_ledger *ledger = scratch_ledger("again");

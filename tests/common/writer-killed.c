@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lock.h"
 #include "scratch.h"
 
 #define CHUNK UINT64_C(65536)
@@ -159,7 +160,7 @@ static void test_all_slots(void)
     g_assert_cmpint(quota_writer_attach(own, "more", &one_more), ==, -EUSERS);
     g_assert_cmpint(quota_volume_read(ledger, QUOTA_LEDGER_VOLUMES, &usage),
                     ==, -ENOENT);
-    /* One that nobody writes to any more makes room. */
+    /* A volume that loses its last writer makes room. */
     quota_writer_detach(writers[0]);
     g_assert_cmpint(quota_writer_attach(own, "more", &one_more), ==, -EUSERS);
     g_assert_cmpint(quota_writer_audit(ledger), ==, 0);
@@ -174,8 +175,8 @@ static void test_all_slots(void)
     quota_ledger_close(ledger);
 }
 
-/* A slot whose words make no sense is left alone, by auditor and attacher: it
- * counts too much, and the others go on. */
+/* Auditor and attacher leave a slot alone whose words contradict each other: it
+ * over-counts, and the others continue. */
 static void test_mad_slot(void)
 {
     struct quota_ledger *ledger = scratch_ledger("mad");
@@ -194,8 +195,8 @@ static void test_mad_slot(void)
      * replaced, counts once. */
     quota_raise(&words->done[QUOTA_OF_TENANT], 1);
     writer = scratch_writer(own, "disk0");
-    g_assert_cmpuint(writer->mover.index, ==, 0);
-    g_assert_cmpuint(writer->mover.own_bytes[QUOTA_OF_TENANT], ==, CHUNK);
+    g_assert_cmpuint(writer->adder.index, ==, 0);
+    g_assert_cmpuint(writer->adder.own_bytes[QUOTA_OF_TENANT], ==, CHUNK);
     quota_writer_detach(writer);
 
     atomic_store(&words->done[QUOTA_OF_TENANT], UINT64_MAX);
@@ -205,7 +206,7 @@ static void test_mad_slot(void)
     g_assert_cmpint(quota_writer_audit(ledger), ==, 0);
     g_assert_cmpuint(quota_writer_count(ledger), ==, 1);
     writer = scratch_writer(own, "disk0");
-    g_assert_cmpuint(writer->mover.index, ==, 1);
+    g_assert_cmpuint(writer->adder.index, ==, 1);
     g_assert_cmpint(quota_bytes_reserve(writer, CHUNK), ==, 0);
 
     /* The dead one's own words are well again, but its volume's register is
@@ -223,8 +224,8 @@ static void test_mad_slot(void)
     quota_ledger_close(ledger);
 }
 
-/* A ledger without a file has nobody to audit, and no slot of an owner that
- * may live is given to another. */
+/* A ledger without a file has no dead writers to audit, and the slot of an
+ * owner that may be alive is not given away. */
 static void test_private(void)
 {
     struct quota_writer *writers[QUOTA_VOLUME_WRITERS], *one_more;
@@ -245,8 +246,8 @@ static void test_private(void)
     quota_ledger_close(ledger);
 }
 
-/* Whoever keeps the attach lock holds up those that attach, limit a volume or
- * begin a snapshot for a while, and not the sampler. */
+/* A process that keeps the attach lock delays those that attach, limit a volume
+ * or begin a snapshot, but not the sampler. */
 static void test_attach_lock_kept(void)
 {
     const struct quota_limits none = { 0 };
@@ -280,11 +281,11 @@ static void test_alive(void)
     scratch_sample(ledger, 0, QUOTA_REASON_NONE);
     pid = start_writer("alive");
     writer = scratch_writer(own, "disk0");
-    g_assert_cmpuint(writer->mover.index, ==, 1);
+    g_assert_cmpuint(writer->adder.index, ==, 1);
     quota_writer_detach(writer);
     atomic_store(&ledger->file->volumes[0].writers[0].owner, 0);
     writer = scratch_writer(own, "disk0");
-    g_assert_cmpuint(writer->mover.index, ==, 1);
+    g_assert_cmpuint(writer->adder.index, ==, 1);
     quota_writer_detach(writer);
     kill(pid, SIGKILL);
     g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
@@ -339,7 +340,7 @@ static void test_slot_kept(void)
         g_assert_cmpint(quota_volume_read(ledger, i, &usage), ==,
                         i == 5 ? -EAGAIN : i == 6 ? -EUCLEAN : 0);
     }
-    /* No slot for one more: told, to whoever wants one. */
+    /* No free slot: each caller that needs one gets the error. */
     for (int i = 6; i < QUOTA_LEDGER_VOLUMES; i++) {
         g_snprintf(name, sizeof(name), "more%d", i);
         g_assert_cmpint(quota_volume_publish(ledger, name, &limit, 0), ==, 0);

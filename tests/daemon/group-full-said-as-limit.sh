@@ -35,5 +35,4 @@ eq "$(field written "$said")" 512 "written to the limit"
 lvremove -qq -y labvg/filler >/dev/null
 said=$(write_blocks labvg acme 65536 "$written" 1000) || fail "room was not seen: $said"
 echo "room again: $said"
-sleep 1.5
-quota-lvm check
+wait_for 10 "a sample of all that" quota-lvm check

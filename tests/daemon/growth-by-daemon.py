@@ -47,7 +47,7 @@ def test_writes_while_the_pool_grows():
     log.sort()
     eq(len(log), int(size) // REQUEST, 'writes')
     info = daemon.quota()
-    eq(info['refused'], 0, 'refused')
+    eq(info['refused-writes']['total'], 0, 'refused')
     waits, wait_ms = info['growth-waits'], info['growth-wait-ns'] / 1e6
 
     def percentile(p):

@@ -38,7 +38,7 @@ def test_guest_writes_while_the_pool_grows():
     eq([task['errors'] for task in done], [0] * TASKS, 'errors')
     eq(guest.take_events('STOP'), [], 'pauses')
     info = guest.quota()
-    eq(info['refused'], 0, 'refused')
+    eq(info['refused-writes']['total'], 0, 'refused')
     seconds = max(task['ended'] for task in done) - min(
         task['began'] for task in done)
     print(f'  {int(size) // MIB} writes of 1 MiB by {TASKS} tasks of a guest, '

@@ -6,8 +6,8 @@
 #
 # usage: growth-pauses-writer.sh [--guest] [LIMIT-MIB STEP-MIB]...
 # Prints the slowest writes of each, by the guest's own clock if there is one; the
-# faster a disk is, the larger a step does it take for none of them to wait (README,
-# known limits).
+# faster a disk is, the larger a step does it take for none of them to wait
+# (docs/known-limits.md).
 . "$(dirname "$0")/tenant.sh"
 writer=growth-by-daemon.py
 if [ "${1:-}" = --guest ]; then

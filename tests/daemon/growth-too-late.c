@@ -28,7 +28,7 @@ waits(uint64_t per_sec, uint64_t growth_ns, uint64_t step, unsigned known)
     struct pace pace = { 0 };
     struct growth_need need = { 0 };
     struct growth_plan plan;
-    uint64_t used = 0, look_ns = 0, done_ns = 0, added = 0, waited_ns = 0;
+    uint64_t used = 0, check_ns = 0, done_ns = 0, added = 0, waited_ns = 0;
     unsigned growths = 0;
 
     for (uint64_t now = SECOND; used < 8 * GIB; now += MS) {
@@ -37,7 +37,7 @@ waits(uint64_t per_sec, uint64_t growth_ns, uint64_t step, unsigned known)
             state.grant_bytes += added;
             growths++;
             done_ns = 0;
-            look_ns = now;
+            check_ns = now;
         }
         if (used + per_sec / 1000 <= state.grant_bytes)
             used += per_sec / 1000;
@@ -45,9 +45,9 @@ waits(uint64_t per_sec, uint64_t growth_ns, uint64_t step, unsigned known)
             if (growths >= known)
                 waited_ns += MS;
             need.demand_bytes = per_sec / 1000;
-            look_ns = now;
+            check_ns = now;
         }
-        if (now < look_ns)
+        if (now < check_ns)
             continue;
         pace_note_used(&pace, used, now);
         need.used_bytes = used;
@@ -58,7 +58,7 @@ waits(uint64_t per_sec, uint64_t growth_ns, uint64_t step, unsigned known)
             added = plan.extents * EXTENT;
             done_ns = now + growth_ns;
         }
-        look_ns = now + MIN(SECOND, MAX(20 * MS, pace_fills_ns(
+        check_ns = now + MIN(SECOND, MAX(20 * MS, pace_fills_ns(
             &pace, growth_spare_bytes(&state, &need))));
     }
     return waited_ns;

@@ -9,13 +9,14 @@ LIMIT=$((STEP * 2))     # one step more, and no other
 fresh_vg labvg
 make_tenant labvg acme $LIMIT $STEP
 
-# an lvextend that takes its time before it begins
+# an lvextend that does not begin before it is told to
 real=$(command -v lvextend)
 mkdir "$TEST_TMP/slow"
+touch "$TEST_TMP/hold"
 cat >"$TEST_TMP/slow/lvextend" <<EOF
 #!/bin/sh
 echo \$\$ >>"$TEST_TMP/begun"
-sleep 3
+while [ -e "$TEST_TMP/hold" ]; do sleep 0.1; done
 exec "$real" "\$@"
 EOF
 chmod +x "$TEST_TMP/slow/lvextend"
@@ -29,7 +30,11 @@ kill -0 "$first" || fail "lvextend was gone with the daemon"
 
 : >"$DAEMON_LOG"
 start_daemon
-wait_for 30 "the second daemon" grep -q 'read from LVM' "$DAEMON_LOG"
+sleep 3
+! grep 'read from LVM' "$DAEMON_LOG" ||
+    fail "the second daemon read LVM while the first one's lvextend waited"
+rm "$TEST_TMP/hold"
+wait_for_daemon
 if kill -0 "$first" 2>/dev/null; then
     fail "the second daemon read LVM while the first one's lvextend ran"
 fi

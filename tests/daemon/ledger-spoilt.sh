@@ -33,21 +33,21 @@ healthy "replaced by a text"
 rm -rf /run/quota-lvm/labvg
 wait_for 10 "the other tenant's ledger" test -e /run/quota-lvm/labvg/globex
 healthy "removed with the whole group"
-# Noise behind the header: what the words of account.c say is noticed by
+# Noise behind the header, to the end: what the words of reading.c say is noticed by
 # itself, forged limits at the next rescan.
 SEED=${1:-$RANDOM}
 echo "seed $SEED"
 scribble() {
     python3 -c "import random, sys
 random.seed($1)
-sys.stdout.buffer.write(random.randbytes(51200 - 512))" |
+sys.stdout.buffer.write(random.randbytes($(stat -c %s $ACME) - 512))" |
         dd of=$ACME bs=512 seek=1 conv=notrunc status=none
 }
 scribble "$SEED"
 healthy "noise behind the header"
 for seed in 1 2 3 4 5; do
     scribble $((SEED + seed))
-    "$WRITER" ring $ACME 3 >/dev/null 2>&1 || true
+    "$WRITER" ring $ACME 3 5 >/dev/null 2>&1 || true
 done
 healthy "noise while it is rung"
 at_most "$(thin_size labvg acme)" $((256 * MIB)) "acme's pool after all that"

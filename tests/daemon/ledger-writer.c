@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * ledger-writer.c: what the quota filter does, without QEMU: reserve, write,
- * settle.  And ring: how long the sampler takes to answer.
+ * settle.  And ring: how long the sampler takes to answer; hold: be a writer that
+ * does nothing; make: what the storage backend does before a guest starts.
  *
  *   ledger-writer write LEDGER FILE BLOCK-BYTES FIRST COUNT PATIENCE-SECONDS
- *   ledger-writer ring LEDGER COUNT
+ *   ledger-writer ring LEDGER COUNT [SECONDS]     (default: 60, for an answer)
+ *   ledger-writer hold LEDGER VOLUME
+ *   ledger-writer make GROUP TENANT
  *
  * Prints one line of name=value.  Status 0: all written or answered; 3: a
  * write was refused, with the reason; 1: anything else.
@@ -12,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +112,8 @@ static int
 ring(struct quota_ledger *ledger, char **args)
 {
     size_t count = strtoull(args[0], NULL, 0);
+    uint64_t patience_ns = (args[1] ? strtoull(args[1], NULL, 0) : 60) * 1000 *
+                           NS_PER_MS;
     uint64_t *took_ns = calloc(count, sizeof(*took_ns));
     struct quota_usage usage;
 
@@ -118,8 +124,9 @@ ring(struct quota_ledger *ledger, char **args)
         do {
             quota_usage_read(ledger, &usage);
             took_ns[i] = quota_clock_ns() - start_ns;
-            if (took_ns[i] > UINT64_C(5000) * NS_PER_MS)
+            if (took_ns[i] > patience_ns)
                 return fail("nobody answers", ETIMEDOUT);
+            sched_yield();
         } while (usage.sample_ns < start_ns);
         usleep(3000);
     }
@@ -131,14 +138,45 @@ ring(struct quota_ledger *ledger, char **args)
     return 0;
 }
 
+static int
+hold(struct quota_ledger *ledger, const char *volume)
+{
+    struct quota_writer *writer;
+    int ret = quota_writer_attach(ledger, volume, &writer);
+
+    if (ret < 0)
+        return fail("cannot attach", -ret);
+    printf("held\n");
+    fflush(stdout);
+    pause();
+    return 0;
+}
+
+static int
+make(const char *group, const char *tenant)
+{
+    int lock = quota_group_lock(group);
+    struct quota_ledger *ledger;
+    int ret = lock < 0 ? lock : quota_ledger_create(group, tenant, &ledger);
+
+    if (ret < 0)
+        return fail("cannot make the ledger", -ret);
+    quota_ledger_close(ledger);
+    quota_group_unlock(lock);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
     struct quota_ledger *ledger;
     int ret;
 
+    if (argc == 4 && strcmp(argv[1], "make") == 0)
+        return make(argv[2], argv[3]);
     if (!((argc == 8 && strcmp(argv[1], "write") == 0) ||
-          (argc == 4 && strcmp(argv[1], "ring") == 0))) {
+          (argc == 4 && strcmp(argv[1], "hold") == 0) ||
+          ((argc == 4 || argc == 5) && strcmp(argv[1], "ring") == 0))) {
         fprintf(stderr, "usage: see the head of ledger-writer.c\n");
         return 2;
     }
@@ -148,7 +186,9 @@ main(int argc, char **argv)
                 quota_ledger_strerror(ret));
         return 1;
     }
-    ret = argc == 8 ? write_blocks(ledger, argv + 3) : ring(ledger, argv + 3);
+    ret = argc == 8 ? write_blocks(ledger, argv + 3)
+        : strcmp(argv[1], "hold") == 0 ? hold(ledger, argv[3])
+        : ring(ledger, argv + 3);
     quota_ledger_close(ledger);
     return ret;
 }

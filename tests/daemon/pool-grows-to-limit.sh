@@ -44,6 +44,6 @@ eq "$(shows labvg acme thin_bytes)" "$(thin_used labvg acme)" "thin_bytes"
 eq "$(shows labvg acme used_bytes)" $((200 * MIB)) "used_bytes"
 eq "$(shows labvg acme available_bytes)" $((3 * MIB)) "available_bytes, less than an extent"
 eq "$(shows labvg acme grant_bytes)" $((200 * MIB)) "grant_bytes"
-at_least "$(shows labvg acme refused_total)" 1 "refused_total"
+at_least "$(shows labvg acme refused_writes)" 1 "refused_writes"
 quota-lvm check acme
 grep -E 'grew' "$DAEMON_LOG" | sed 's/.*group labvg: //'

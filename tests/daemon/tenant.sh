@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# For the tests of tools/ in a lab machine, sourced by each of them: tenants made
-# with LVM's own commands, as the storage backend makes them, the daemon, and a
+# For the tests of daemon/ and cli/ in a lab machine, sourced by each of them: tenants
+# made with LVM's own commands, as the storage backend makes them, the daemon, and a
 # writer that goes through the ledger as the quota filter does.
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/../lab.d/lib.sh"
@@ -52,17 +52,15 @@ cleanup_fn stop_daemon
 
 # Compiled once in a machine, which is made anew when the sources change.
 build_writer() {
-    local top
     [ ! -x "$WRITER" ] || return 0
-    top=$(dirname "${BASH_SOURCE[0]}")/../..
-    cc -O1 -D_GNU_SOURCE -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$WRITER.new" \
-        "$top/tests/daemon/ledger-writer.c" "$top"/common/*/*.c
+    cc_with_common "$WRITER.new" \
+        "$(dirname "${BASH_SOURCE[0]}")/ledger-writer.c"
     mv "$WRITER.new" "$WRITER"
 }
 
 # write_blocks GROUP TENANT BLOCK-BYTES FIRST COUNT [PATIENCE]
 write_blocks() {
-    "$WRITER" write "/run/quota-lvm/$1/$2" "$(volume "$1" "$2")" "$3" "$4" "$5" "${6:-30}"
+    "$WRITER" write "/run/quota-lvm/$1/$2" "$(volume "$1" "$2")" "$3" "$4" "$5" "${6:-600}"
 }
 
 # field NAME TEXT: the value of NAME=VALUE in the writer's line.

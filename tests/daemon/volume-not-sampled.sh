@@ -6,9 +6,7 @@
 . "$(dirname "$0")/tenant.sh"
 
 build_writer
-top=$(dirname "$0")/../..
-cc -O1 -D_GNU_SOURCE -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$TEST_TMP/ledgerctl" \
-    "$top/tests/qemu-block-quota/ledgerctl.c" "$top"/common/*/*.c
+cc_with_common "$TEST_TMP/ledgerctl" "$(dirname "$0")/../qemu-block-quota/ledgerctl.c"
 
 ledger() {
     "$TEST_TMP/ledgerctl" /run/quota-lvm lab-vg my-tenant "$@"

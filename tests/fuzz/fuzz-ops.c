@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whoever writes for a tenant can write all of its ledger, while others use it:
- * they must not crash, nor loop for ever, nor admit what they can see is not
- * there.
+ * A process that writes for a tenant can write all of its ledger while others
+ * use it.  The others must not crash, loop for ever, or admit bytes that they
+ * can see are not available.
  *
  * Input: a byte of flags (1: the neighbour is a thread, that races; else it
  * acts between two steps of the library, by plan); the number of changes to a
@@ -12,13 +12,14 @@
 #include <pthread.h>
 
 #include "fuzz.h"
+#include "reading.h"
 
 #define WRITERS 4
-#define TURNS 4
+#define REQUESTS 4
 #define HOSTILE_MAX 64
-/* Accesses to shared memory that one operation may take.  A request is paid for
- * in pieces of 10 ms at the sustained rate, but not less than a byte: so at a
- * rate that somebody spoilt, a large one takes as many steps as it has bytes. */
+/* Accesses to shared memory that one operation may take.  A request takes its
+ * cost in pieces of 10 ms at the sustained rate, at least one byte: at a
+ * corrupted rate, a large request takes as many steps as it has bytes. */
 #define STEPS_MAX 2000000
 #define REQUEST_MAX (UINT64_C(64) << 20)
 
@@ -29,9 +30,9 @@ static struct {
     struct quota_ledger *ledger;
     struct quota_writer *writer;
     uint64_t in_flight;
-    unsigned paid_writes, lane;
+    unsigned charged_writes, lane;
     struct quota_admission admission;
-    struct quota_turn turns[TURNS];
+    struct quota_request requests[REQUESTS];
     uint64_t lease;             /* units, before the operation */
 } guests[WRITERS];
 
@@ -68,7 +69,7 @@ void fuzz_step(void)
 }
 
 /* The header stays as it is: it is copied when a ledger is opened, and never
- * looked at again. */
+ * read again. */
 static struct fuzz_patch take_body_patch(struct fuzz_input *input)
 {
     struct fuzz_patch patch = fuzz_take_patch(input);
@@ -132,11 +133,11 @@ static void detach(unsigned n)
 {
     struct quota_writer *writer = guests[n].writer;
 
-    for (unsigned i = 0; i < TURNS; i++) {
-        quota_turn_leave(writer, &guests[n].turns[i], now_ns);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        quota_queue_leave(writer, &guests[n].requests[i], now_ns);
     }
     quota_bytes_settle(writer, guests[n].in_flight);
-    for (; guests[n].paid_writes > 0; guests[n].paid_writes--) {
+    for (; guests[n].charged_writes > 0; guests[n].charged_writes--) {
         quota_epoch_leave(writer, guests[n].lane);
     }
     quota_writer_detach(writer);
@@ -166,7 +167,7 @@ static void admitted(unsigned n, uint64_t bytes)
                reading.unsampled_bytes <= reading.limit_bytes);
     FUZZ_CHECK(reading.sampled_bytes + reading.unsampled_bytes <=
                reading.grant_bytes);
-    FUZZ_CHECK(quota_reading_take_volume(sampler, guests[n].writer->mover.index
+    FUZZ_CHECK(quota_reading_take_volume(sampler, guests[n].writer->adder.index
                                          / QUOTA_VOLUME_WRITERS, &reading) !=
                -EUCLEAN);
     FUZZ_CHECK(reading.limit_bytes == 0 ||
@@ -182,9 +183,9 @@ static uint64_t take_bytes(struct fuzz_input *input)
            : value < 240 ? value : fuzz_take(input, 8);
 }
 
-static void wake(struct quota_turn *turn)
+static void wake(struct quota_request *request)
 {
-    (void)turn;
+    (void)request;
 }
 
 static void take_rates(struct fuzz_input *input, struct quota_limits *limits)
@@ -262,7 +263,7 @@ static void operate_as_guest(unsigned n, unsigned what,
                              struct fuzz_input *input)
 {
     struct quota_writer *writer = guests[n].writer;
-    struct quota_turn *turn = &guests[n].turns[what / 16 % TURNS];
+    struct quota_request *request = &guests[n].requests[what / 16 % REQUESTS];
     uint64_t bytes;
 
     if (!writer) {
@@ -311,35 +312,35 @@ static void operate_as_guest(unsigned n, unsigned what,
         break;
     case 9:
         quota_epoch_enter(writer, &guests[n].lane);
-        guests[n].paid_writes++;
+        guests[n].charged_writes++;
         break;
     case 10:
-        if (guests[n].paid_writes > 0) {
-            guests[n].paid_writes--;
+        if (guests[n].charged_writes > 0) {
+            guests[n].charged_writes--;
             quota_epoch_leave(writer, guests[n].lane);
         }
         quota_epoch_read(writer);
         break;
     case 11:
         quota_rate_is_armed(writer);
-        quota_turn_is_paid(writer, bytes & 1, bytes % REQUEST_MAX);
+        quota_credit_take(writer, bytes & 1, bytes % REQUEST_MAX);
         break;
     case 12:
     case 13:
-        if (!turn->is_queued) {
-            memset(turn, 0, sizeof(*turn));
-            turn->wake = bytes & 2 ? wake : NULL;
-            FUZZ_CHECK(quota_turn_take(writer, turn, bytes & 1,
-                                       bytes % REQUEST_MAX,
-                                       now_ns) <= 50000000);
+        if (!request->is_queued) {
+            memset(request, 0, sizeof(*request));
+            request->wake = bytes & 2 ? wake : NULL;
+            FUZZ_CHECK(quota_queue_enter(writer, request, bytes & 1,
+                                         bytes % REQUEST_MAX,
+                                         now_ns) <= 50000000);
         }
         break;
     case 14:
-        FUZZ_CHECK(quota_turn_poll(writer, turn, now_ns) <= 50000000);
+        FUZZ_CHECK(quota_queue_poll(writer, request, now_ns) <= 50000000);
         break;
     default:
-        quota_turn_ahead_ns(writer, turn, now_ns);
-        quota_turn_leave(writer, turn, now_ns);
+        quota_queue_ahead_ns(writer, request, now_ns);
+        quota_queue_leave(writer, request, now_ns);
         break;
     }
 }

@@ -13,8 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ledger-layout.h"
-#include "quota-writer.h"
+#include "writer.h"
 
 #define CHUNK UINT64_C(65536)
 
@@ -203,7 +202,7 @@ static inline void fuzz_read_all(const struct quota_ledger *ledger)
     FUZZ_CHECK(quota_writer_count(ledger) <= QUOTA_LEDGER_WRITERS);
     FUZZ_CHECK(strlen(quota_ledger_tenant(ledger)) <= QUOTA_TENANT_MAX_BYTES +
                7);
-    FUZZ_CHECK(strlen(quota_ledger_group(ledger)) <= QUOTA_GROUP_MAX_BYTES);
+    FUZZ_CHECK(strlen(ledger->header.group) <= QUOTA_GROUP_MAX_BYTES);
     quota_ledger_is_current(ledger);
 }
 

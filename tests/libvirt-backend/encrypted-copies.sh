@@ -104,7 +104,7 @@ mount --bind "$TEST_TMP/qemu-img" "$tool"
 cleanup_fn umount "$tool"
 make slow one thick &
 wait_for 60 "qemu-img to begin" test -e "$TEST_TMP/begun"
-matches "$(timeout 20 virsh -q vol-list acme)" "slow" "volumes while a key is made"
+matches "$(timeout "$(hang_limit 20)" virsh -q vol-list acme)" "slow" "volumes while a key is made"
 expect_fail "in use|being allocated|building|still being" virsh vol-delete --pool acme slow
 rm "$TEST_TMP/begun"
 wait $!

@@ -84,13 +84,21 @@ are_active acme globex
 finds ""
 
 # ---- LVM's own lock is held by somebody else --------------------------------------
-flock /run/lock/lvm/V_vg0 sleep 6 &
+touch "$TEST_TMP/hold"
+flock /run/lock/lvm/V_vg0 sh -c "touch '$TEST_TMP/held'
+    while [ -e '$TEST_TMP/hold' ]; do sleep 0.1; done" &
 holder=$!
-begin=$SECONDS
-virsh -q "pool-refresh acme; vol-list acme; pool-info acme" >/dev/null
-at_most $((SECONDS - begin)) 4 "seconds that a look waited for LVM's lock"
-virsh -q vol-create-as acme more 16MiB >/dev/null
-! kill -0 $holder 2>/dev/null || fail "a volume was made while LVM was locked"
+wait_for 10 "LVM's lock" test -e "$TEST_TMP/held"
+# A look does not wait for it.
+timeout "$(hang_limit 60)" virsh -q "pool-refresh acme; vol-list acme; pool-info acme" >/dev/null ||
+    fail "a look waited for LVM's lock"
+virsh -q vol-create-as acme more 16MiB >/dev/null &
+creator=$!
+sleep 2
+kill -0 $creator || fail "a volume was made while LVM was locked"
+rm "$TEST_TMP/hold"
+wait $holder
+wait $creator
 virsh -q vol-delete --pool acme more >/dev/null
 
 # ---- no more room for metadata ------------------------------------------------------

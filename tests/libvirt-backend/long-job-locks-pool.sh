@@ -67,18 +67,18 @@ cleanup_fn dmsetup resume vg0-acme.small
 virsh -q vol-resize --pool acme small 32MiB >/dev/null &
 resize=$!
 wait_for 60 "the volume to grow" test -e "$TEST_TMP/grown"
-matches "$(timeout 20 virsh -q vol-list acme)" "small" "volumes while one is zeroed"
-eq "$(timeout 20 virsh -q vol-info --bytes --pool acme small | sed -n 's/^Capacity: *\([0-9]*\).*/\1/p')" \
+matches "$(timeout "$(hang_limit 20)" virsh -q vol-list acme)" "small" "volumes while one is zeroed"
+eq "$(timeout "$(hang_limit 20)" virsh -q vol-info --bytes --pool acme small | sed -n 's/^Capacity: *\([0-9]*\).*/\1/p')" \
     $((32 * MIB)) "capacity while it is zeroed"
 for verb in "vol-delete --pool acme" "vol-wipe --pool acme" "vol-clone --pool acme --newname other" \
     "vol-download --pool acme --file $TEST_TMP/old --vol" "vol-resize --pool acme --capacity 48MiB --vol"; do
     # shellcheck disable=SC2086  # words
-    expect_fail "still being allocated" timeout 20 virsh $verb small
+    expect_fail "still being allocated" timeout "$(hang_limit 20)" virsh $verb small
 done
 zeroing="'small' of tenant 'acme' is still being overwritten with zeroes"
 expect_fail "$zeroing" guest early
-expect_fail "$zeroing" timeout 60 virsh blockresize running vda --capacity
-expect_fail "asynchronous jobs" timeout 20 virsh pool-destroy acme
+expect_fail "$zeroing" timeout "$(hang_limit 60)" virsh blockresize running vda --capacity
+expect_fail "asynchronous jobs" timeout "$(hang_limit 20)" virsh pool-destroy acme
 kill -0 $resize || fail "the resize did not wait"
 dmsetup resume vg0-acme.small
 wait $resize

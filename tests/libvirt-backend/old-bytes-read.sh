@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A tenant reads what another wrote: in a new volume, thick or thin, in what a volume
-# has grown by, or in one that was being made when libvirtd was killed.
+# has grown by, in one that was being made when libvirtd was killed, or by the rights that
+# a volume's XML asks for.
 . "$(dirname "$0")/../lab.d/lib.sh"
 . "$(dirname "$0")/pools.sh"
 requires_machine
@@ -50,6 +51,16 @@ virsh -q vol-delete --pool acme thick >/dev/null
 lvcreate -qq -y -Zn -Wn -l 100%FREE -n control vg0 >/dev/null 2>&1
 at_least "$(secrets_in /dev/vg0/control)" 1000 "old bytes in the group"
 lvremove -qq -y vg0/control
+
+# A device that is everybody's would be read before it is zeroed, and past the filter.
+virsh -q vol-create globex /dev/stdin <<XML >/dev/null
+<volume><name>open</name><capacity unit='MiB'>16</capacity><target><permissions>
+<mode>0666</mode><owner>65534</owner><group>65534</group></permissions></target></volume>
+XML
+eq "$(stat -L -c '%a %u' /dev/vg0/globex.open)" "660 0" "mode and owner of a volume's device"
+! virsh vol-dumpxml --pool globex open | grep -q '<permissions>' ||
+    fail "the XML claims permissions that were not applied"
+virsh -q vol-delete --pool globex open >/dev/null
 
 vol_create globex new 64 thick
 eq "$(secrets_in /dev/vg0/globex.new)" 0 "old bytes in a new thick volume"

@@ -36,7 +36,7 @@ expect_fail 'guaranteed to other tenants' virsh vol-resize --pool globex some 25
 vol_create globex root 1024 thin
 # the largest number of volumes, of any kind
 vol_create globex third 4 thin
-expect_fail "limited to 3 volumes in volume group 'vg0' and has 3: no volume 'fourth' without" \
+expect_fail "limited to 3 volumes in volume group 'vg0' and has 3: delete a volume or raise max_volumes before creating 'fourth'" \
     virsh vol-create-as globex fourth 4MiB --allocation 0
 quota-lvm set globex --max-volumes 4
 vol_create globex fourth 4 thin
@@ -84,7 +84,7 @@ virsh -q pool-refresh acme >/dev/null
 
 # overcommit: limits are 2 and 8 GiB of not quite 8
 expect_fail 'no whole percentage' quota-lvm set --group vg0 --overcommit half
-expect_fail 'set alone' quota-lvm set --group vg0 --overcommit 150% --limit 5G
+expect_fail 'cannot be combined' quota-lvm set --group vg0 --overcommit 150% --limit 5G
 quota-lvm set --group vg0 --overcommit 150%
 eq "$(vgs --noheadings -o vg_tags vg0 | xargs)" quota-lvm:overcommit=150 "tag of the group"
 expect_fail "allows limits of 150% of its size together, of which 3.9.* GiB are left for tenant acme" \

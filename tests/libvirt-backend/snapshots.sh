@@ -9,8 +9,7 @@ requires_command cc virsh lvs quota-lvm
 export PATH=/opt/quota-lvm/bin:$PATH
 requires_command qemu-io
 
-top=$(dirname "$0")/../..
-cc -O1 -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$TEST_TMP/ledgerctl" "$top/tests/qemu-block-quota/ledgerctl.c" "$top"/common/*/*.c
+cc_with_common "$TEST_TMP/ledgerctl" "$(dirname "$0")/../qemu-block-quota/ledgerctl.c"
 unsampled() {
     "$TEST_TMP/ledgerctl" /run/quota-lvm vg0 acme show | sed -n 's/^unsampled=//p'
 }
@@ -29,7 +28,7 @@ snapshot() { # NAME ORIGIN MIB [ALLOCATION]
         --backing-vol-format raw >/dev/null
 }
 
-# A writer as a guest's disk is, which remembers what it has paid for.
+# A writer like a guest's disk, which remembers the chunks it was charged for.
 mkfifo "$TEST_TMP/commands"
 qemu-io -t none --image-opts \
     "driver=quota,ledger=/run/quota-lvm/vg0/acme,tenant=acme,volume=root,file.driver=host_device,file.filename=$disk" \
@@ -51,12 +50,12 @@ wait_for 20 "a sample" is_sampled
 systemctl stop quota-lvmd
 cleanup_fn systemctl start quota-lvmd
 write 2
-at_most "$(unsampled)" $((1 << 20)) "charged for chunks that are paid for"
+at_most "$(unsampled)" $((1 << 20)) "charged for chunks that are charged already"
 snapshot kept root 64
 write 3
 at_least "$(unsampled)" $((8 << 20)) "charged for chunks that the snapshot has kept"
 write 4
-at_most "$(unsampled)" $((9 << 20)) "charged for them once more"
+at_most "$(unsampled)" $((9 << 20)) "charged for them again"
 systemctl start quota-lvmd
 wait_for 20 "a sample" is_sampled
 eq "$(pool_number acme Allocation)" $((32 << 20)) "allocation: both, and the thick volume"
@@ -105,8 +104,8 @@ expect_fail "volume capacity required|missing capacity" virsh vol-create acme /d
 
 # What is none.
 virsh -q vol-clone --pool acme root copy >/dev/null
-expect_fail "'copy' of tenant acme is no snapshot" quota-lvm rollback acme copy
-expect_fail "'data' of tenant acme is no snapshot" quota-lvm rollback acme data
+expect_fail "'copy' of tenant acme is not a snapshot" quota-lvm rollback acme copy
+expect_fail "'data' of tenant acme is not a snapshot" quota-lvm rollback acme data
 expect_fail "has no volume 'nothing'" quota-lvm rollback acme nothing
 
 # The origin goes, its snapshots stay; or go with it, but no clone does.

@@ -16,6 +16,18 @@ used() {
     dmsetup status --noflush vg0-acme._thin-tpool | awk '{ split($6, a, "/"); print a[1] * 65536 }'
 }
 
+# A size in the ledger, which the tenant's QEMU may write: no buffer has it.
+cc_with_common "$TEST_TMP/ledgerctl" "$(dirname "$0")/../qemu-block-quota/ledgerctl.c"
+head -c 3M /dev/urandom >"$TEST_TMP/data"
+for chunk in 65537 0 1PiB 4096; do
+    "$TEST_TMP/ledgerctl" /run/quota-lvm vg0 acme set "chunk=$chunk" >/dev/null
+    virsh -q vol-upload --pool acme root "$TEST_TMP/data" --offset $((64 << 20)) >/dev/null
+    cmp -n $((3 << 20)) -i 0:$((64 << 20)) "$TEST_TMP/data" $disk
+    eq "$(pidof libvirtd)" "$libvirtd" "libvirtd, after a ledger with chunks of $chunk"
+done
+virsh -q vol-wipe --pool acme root >/dev/null
+virsh -q pool-refresh acme >/dev/null
+
 # Through three growths of the pool.
 head -c 48M /dev/urandom >"$TEST_TMP/data"
 virsh -q vol-upload --pool acme root "$TEST_TMP/data" >/dev/null

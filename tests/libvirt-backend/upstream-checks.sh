@@ -15,5 +15,7 @@ ninja -C "$build" "${tests[@]/#/tests/}" \
     $(ninja -C "$build" -t targets all |
       sed -n 's#^\(src/libvirt_storage_backend_[a-z-]*\.so\): .*#\1#p') >"$TEST_TMP/ninja" ||
     { cat "$TEST_TMP/ninja"; fail "cannot build"; }
+QUOTA_LVM_FIXTURES=$(cd "$(dirname "$0")/../lvm" && pwd)
+export QUOTA_LVM_FIXTURES
 meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 5 \
     "${tests[@]}"

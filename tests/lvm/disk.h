@@ -11,9 +11,10 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "crc.h"
 
 #define MIB (1024 * 1024)
 #define AREA_START 4096
@@ -26,22 +27,6 @@ struct disk {
     char *path;
     char uuid[33];              /* as a label has it: without dashes */
 };
-
-/* The bits one by one: another algorithm than the one that is tested. */
-static uint32_t
-crc(const void *data, size_t length)
-{
-    const guint8 *byte = data;
-    uint32_t value = 0xf597a6cf;
-
-    while (length--) {
-        value ^= *byte++;
-        for (int bit = 0; bit < 8; bit++) {
-            value = value & 1 ? value >> 1 ^ 0xedb88320 : value >> 1;
-        }
-    }
-    return value;
-}
 
 static void
 disk_write(const struct disk *disk, const void *data, size_t length, off_t at)

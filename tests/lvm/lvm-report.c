@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * lvm-report.c: an LV counted twice, forgotten, or charged to someone else
- * because LVM's metadata was misread.  *.vg are what vgcfgbackup of LVM 2.03.31
- * wrote.
+ * because LVM's metadata was misread.  two-tenants.vg and parts.vg are what
+ * vgcfgbackup of LVM 2.03.31 wrote, the others say what they are.
  */
 #include <errno.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "group.h"
@@ -133,7 +134,83 @@ test_parts_charged(void)
                      lvm->state.grant_bytes + thick + others);
 }
 
+/* Who has an LV of an unknown kind gets no more, and is named; others go on. */
+static void
+test_unknown_kinds(void)
+{
+    g_autoptr(LvmGroup) group = parse_file("unknown-kinds.vg");
+
+    for (guint i = 0; i < group->tenants->len; i++) {
+        LvmTenant *lvm = g_ptr_array_index(group->tenants, i);
+        bool is_known = g_str_equal(lvm->tenant, "acme") ||
+                        g_str_equal(lvm->tenant, "setting");
+
+        g_test_message("%s", lvm->tenant);
+        lvm->state.limits.limit_bytes = group->promised.size_bytes;
+        g_assert_cmpint(quota_state_can_grow(&lvm->state, NULL) > 0, ==,
+                        is_known);
+    }
+    g_assert_cmpstr(lvm_group_find_lv(group, "type.a")->unknown, ==, "dedup");
+    g_assert_cmpstr(lvm_group_find_lv(group, "key.a")->unknown, ==, "journal");
+    g_assert_cmpstr(lvm_group_find_lv(group, "acme.logs")->unknown, ==, "");
+}
+
+static void
+test_odd_tags(void)
+{
+    g_autoptr(LvmGroup) group = parse_file("odd-tags.vg");
+    const LvmLv *lv = lvm_group_find_lv(group, "acme.two");
+
+    g_assert_cmpstr(lv->tenant, ==, "acme");
+    g_assert_true(lv->is_of_two);
+    g_assert_cmpstr(lvm_group_find_lv(group, "globex._thin")->tenant, ==,
+                    "globex");
+    g_assert_null(lvm_group_find_lv(group, "Acme.a")->tenant);
+    g_assert_true(lvm_group_find_lv(group, "Acme.a")->is_of_invalid);
+    g_assert_null(lvm_group_find_tenant(group, "Acme"));
+    g_assert_true(lvm_group_find_tenant(group, "bad")->has_bad_tag);
+    g_assert_false(lvm_group_find_tenant(group, "acme")->has_bad_tag);
+}
+
 /* Whatever is cut off or changed in the text: an answer or an error. */
+/* What every face must say of a group: libvirt's storagequotalvmtest compares itself
+ * with the same files.  Bytes: thick, grant, limit, what the group has free for the
+ * tenant; volumes. */
+static void
+test_faces(void)
+{
+    static const char *const names[] = {
+        "odd-kinds", "odd-tags", "parts", "two-tenants", "unknown-kinds",
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *file = g_strconcat(names[i], ".vg", NULL);
+        g_autofree char *golden = g_strconcat(names[i], ".tenants", NULL);
+        g_autofree char *path = g_test_build_filename(G_TEST_DIST, golden, NULL);
+        g_autoptr(LvmGroup) group = parse_file(file);
+        g_autoptr(GString) found = g_string_new(NULL);
+        g_autofree char *expected = NULL;
+
+        for (guint j = 0; j < group->tenants->len; j++) {
+            const LvmTenant *lvm = g_ptr_array_index(group->tenants, j);
+            const struct quota_state *state = &lvm->state;
+
+            g_string_append_printf(found, "%s %" PRIu64 " %" PRIu64 " %" PRIu64
+                                   " %" PRIu64 " %" PRIu64 "%s\n", lvm->tenant,
+                                   state->thick_bytes, state->grant_bytes,
+                                   state->limits.limit_bytes,
+                                   state->group_free_bytes, state->volumes,
+                                   lvm->has_bad_tag ? " bad" : "");
+        }
+        if (g_getenv("QUOTA_UPDATE_GOLDENS")) {
+            g_assert_true(g_file_set_contents(path, found->str, -1, NULL));
+            continue;
+        }
+        g_assert_true(g_file_get_contents(path, &expected, NULL, NULL));
+        g_assert_cmpstr(found->str, ==, expected);
+    }
+}
+
 static void
 test_malformed(void)
 {
@@ -144,6 +221,14 @@ test_malformed(void)
     g_assert_null(group_of("vg0"));
     g_assert_null(group_of("vg0 { }"));
     g_assert_null(group_of("contents = \"Text Format Volume Group\""));
+    {
+        /* each level costs the parser stack */
+        g_autofree char *nested = g_strnfill(1000000, '{');
+
+        for (size_t i = 0; i < 1000000; i += 2)
+            nested[i] = 'a';
+        g_assert_null(group_of(nested));
+    }
     for (size_t end = 0; end < length; end += 7) {
         g_autofree char *cut = g_strndup(text, end);
         g_autoptr(LvmGroup) group = group_of(cut);
@@ -156,7 +241,7 @@ test_malformed(void)
 
         for (const char *c = "\"0x-{"; *c; c++) {
             text[at] = *c;
-            lvm_group_free(group_of(text));
+            lvm_group_unref(group_of(text));
         }
         text[at] = was;
     }
@@ -208,6 +293,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/lvm-report/two-tenants", test_two_tenants);
     g_test_add_func("/lvm-report/parts-charged", test_parts_charged);
+    g_test_add_func("/lvm-report/unknown-kinds", test_unknown_kinds);
+    g_test_add_func("/lvm-report/odd-tags", test_odd_tags);
+    g_test_add_func("/lvm-report/faces", test_faces);
     g_test_add_func("/lvm-report/malformed", test_malformed);
     g_test_add_func("/lvm-report/bad-tags", test_bad_tags);
     return g_test_run();

@@ -4,6 +4,8 @@
  *
  *   metadata-disk FILE UUID <TEXT
  */
+#include <stdio.h>
+
 #include "disk.h"
 
 int

@@ -10,8 +10,8 @@ export LVM_SUPPRESS_FD_WARNINGS=1
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 show=$TEST_TMP/metadata-show
-cc -O1 -D_GNU_SOURCE -I"$top/lvm/metadata" -o "$show" "$top/tests/lvm/metadata-show.c" \
-    "$top"/lvm/metadata/*.c -ldevmapper
+cc -O1 -D_GNU_SOURCE -I"$top/lvm/metadata" -I"$top/common/policy" -o "$show" \
+    "$top/tests/lvm/metadata-show.c" "$top"/lvm/metadata/*.c "$top"/common/policy/*.c -ldevmapper
 
 disks=("$(readlink -f "$(scratch_disk 1)")" "$(readlink -f "$(scratch_disk 2)")")
 lvm_says() { # GROUP

@@ -6,19 +6,26 @@
  *   metadata-show --watch GROUP DEVICE... again and again, until standard input
  *                                         ends: only what is wrong, and how
  *                                         many changes were seen
+ *   metadata-show --charges GROUP FILE    of a text of vgcfgbackup(8): what each LV
+ *                                         that is not a part takes, in MiB, whose
+ *                                         it is, and what tenants are charged
  *
  * The first line is that of vgs -o vg_name,vg_uuid,seqno,vg_extent_size,vg_size,
  * vg_free,vg_missing_pv_count, the others those of lvs -a -o lv_name,lv_uuid,
  * segtype,lv_size,chunk_size,lv_metadata_size,origin,pool_lv,lv_tags, sorted.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "quota-charge.h"
 #include "quota-metadata.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define TENANTS_MAX 64
+#define TEXT_MAX (1024 * 1024)
 
 static int compare(const void *a, const void *b)
 {
@@ -60,6 +67,93 @@ static void show(const struct quota_metadata_group *group)
                lv->thin_pool ? lv->thin_pool : "", lv->tags);
     }
     free(lvs);
+}
+
+static struct {
+    struct quota_owner owner;
+    struct quota_state state;
+    bool has_bad_tag;
+} tenants[TENANTS_MAX];
+
+/* The tenant's place, by name. */
+static size_t find_tenant(const struct quota_owner *owner)
+{
+    size_t i = 0;
+
+    while (i < TENANTS_MAX - 1 && *tenants[i].owner.tenant &&
+           strcmp(tenants[i].owner.tenant, owner->tenant) != 0) {
+        i++;
+    }
+    tenants[i].owner = *owner;
+    return i;
+}
+
+static void show_charge(const struct quota_metadata_lv *lv)
+{
+    const struct quota_lv charged = {
+        .segtype = lv->segtype,
+        .tags = lv->tags,
+        .size_bytes = lv->size_bytes,
+        .physical_bytes = lv->physical_bytes,
+        .chunk_bytes = lv->chunk_bytes,
+    };
+    struct quota_owner owner;
+    size_t i;
+
+    quota_owner_find(lv->tags, lv->name, &owner);
+    printf("%s|%s|%" PRIu64 "|%" PRIu64 "|%s%s%s", lv->name, lv->segtype,
+           lv->size_bytes / MIB, lv->physical_bytes / MIB, owner.tenant,
+           owner.is_of_two ? " of two" : "",
+           owner.is_of_invalid ? " of an invalid one" : "");
+    if (lv->unknown) {
+        printf("|unknown: %s", lv->unknown);
+    }
+    printf("\n");
+    if (*owner.tenant) {
+        i = find_tenant(&owner);
+        tenants[i].has_bad_tag |=
+            quota_state_charge(&tenants[i].state, &charged) < 0;
+    }
+}
+
+static int show_charges(const char *name, const char *path)
+{
+    struct quota_metadata_group *group;
+    char *text = calloc(1, TEXT_MAX);
+    FILE *file = fopen(path, "r");
+    int ret;
+
+    if (!file || !text || fread(text, 1, TEXT_MAX - 1, file) == 0) {
+        perror(path);
+        return 1;
+    }
+    fclose(file);
+    ret = quota_metadata_parse(text, name, &group);
+    free(text);
+    if (ret < 0) {
+        fprintf(stderr, "%s: %s\n", path, strerror(-ret));
+        return 1;
+    }
+    printf("LV|type|size|takes|tenant\n");
+    for (size_t i = 0; i < group->nlvs; i++) {
+        if (group->lvs[i].is_visible) {
+            show_charge(&group->lvs[i]);
+        }
+    }
+    printf("\ntenant|thick|grant|volumes|limit\n");
+    for (size_t i = 0; i < TENANTS_MAX && *tenants[i].owner.tenant; i++) {
+        const struct quota_state *state = &tenants[i].state;
+
+        printf("%s|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "%s\n",
+               tenants[i].owner.tenant, state->thick_bytes / MIB,
+               state->grant_bytes / MIB, state->volumes,
+               state->limits.limit_bytes / MIB,
+               tenants[i].has_bad_tag ? "|bad tag" : "");
+    }
+    printf("\nfree %" PRIu64 " of %" PRIu64 "\n", group->free_bytes / MIB,
+           group->size_bytes / MIB);
+    quota_metadata_group_free(group);
+    return 0;
 }
 
 /* Whoever reads while LVM writes must see whole states, in order. */
@@ -109,10 +203,14 @@ int main(int argc, char **argv)
     struct quota_metadata *metadata;
     int ret;
 
+    if (argc == 4 && strcmp(argv[1], "--charges") == 0) {
+        return show_charges(argv[2], argv[3]);
+    }
     argv += is_watch;
     argc -= is_watch;
     if (argc < 3) {
-        fprintf(stderr, "usage: metadata-show [--watch] GROUP DEVICE...\n");
+        fprintf(stderr, "usage: metadata-show [--watch] GROUP DEVICE...\n"
+                "       metadata-show --charges GROUP FILE\n");
         return 2;
     }
     metadata = quota_metadata_new(argv[1], (const char *const *)argv + 2,

@@ -38,6 +38,12 @@ test_lines(void)
         { "1 112/1024 1025/1024 - rw x", -EINVAL, 0, 0, false },
         { "1 112/1024 -160/1024 - rw x", -EINVAL, 0, 0, false },
         { "1 112 1024 160 1024 - rw x", -EINVAL, 0, 0, false },
+        { "1 112/1024 -160/-1 - rw x", -EINVAL, 0, 0, false },
+        { "1 112/1024 160/+1024 - rw x", -EINVAL, 0, 0, false },
+        { "1 112/1024  160/1024 - rw x", -EINVAL, 0, 0, false },
+        { "1 1025/1024 160/1024 - rw x", -EINVAL, 0, 0, false },
+        { "1 112/1024 160/99999999999999999999 - rw x", -EINVAL, 0, 0, false },
+        { "1 112/1024 160/1024", -EINVAL, 0, 0, false },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {

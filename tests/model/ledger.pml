@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledger.pml: how a ledger counts bytes (common/ledger/register.c, account.c,
- * sample.c, writer.c), step by step, for spin(1) to try every interleaving and
- * every instant of a death.  tests/model/check runs it.
+ * ledger.pml: how a ledger counts bytes (common/ledger/register.c, reading.c,
+ * account.c, sample.c, writer.c), step by step, for spin(1) to try every
+ * interleaving and every instant of a death.  tests/model/check runs it.
  *
  * A step, STEP(), is one load or one store of shared memory, one swap, one
  * system call; before each of them a process may be killed, as often as its
- * share of -DDEATHS allows.  Steps carry the names that stand in brackets in
- * the comments of common/.  Written as one step, because nothing can come
- * between that would change what either does: the loop of quota_raise (it acts
- * in its last load or swap alone), a dead writer's own[] together with the word
- * that tells which one (nobody else writes it while its lock is held), and the
- * look at `owner` before its lock is tried (it is looked at again after).
+ * share of -DDEATHS allows.  Steps have the names in brackets of the comments
+ * in common/.  These are one step, because nothing that comes between would
+ * change what they do: the loop of quota_raise (only its last load or swap
+ * counts), a dead writer's own[] with the word that tells which one (no other
+ * process writes it while its lock is held), and the check of `owner` before
+ * its lock is tried (it is checked again afterwards).
  *
  * What is checked
- *  (a) never too little: in each state, truth and what may still become truth
+ *  (a) no under-count: in each state, truth and what may still become truth
  *      are inside sampled + reserved - settled_at_sample; at each admission
  *      truth and what was admitted are inside the limit; no reader takes a
  *      sound ledger for a contradictory one.  volume >= tenant at any instant.
@@ -22,9 +22,9 @@
  *      and that has no room even if nothing in flight allocates.  (The two
  *      exceptions that quota_admission_poll documents, both after
  *      @patience_ns, need a clock and are not modelled.)
- *  (c) when nobody writes any more, one audit and one sample make the sum
+ *  (c) when all writers are done, one audit and one sample make the sum
  *      exact, and each writer's own part in tenant and volume what it settled.
- *  (d) a second audit of the same slots moves nothing.
+ *  (d) a second audit of the same slots changes nothing.
  *
  * What is left out
  *  - Counts are small: LIMIT, REQUESTS (of all writers together), ROUNDS (of
@@ -40,11 +40,11 @@
  *  - Memory is sequentially consistent, the code's is acquire and release.
  *    The difference is a store that a later load of another word overtakes.
  *    No step here stores and then decides by a load of another word without a
- *    swap or a system call in between: a mover's stores are followed by its
+ *    swap or a system call in between: an adder's stores are followed by its
  *    swap; the swap and the add of a settle are followed by the write or the
  *    end of it, the doorbell by futex(2), an audit's stores by fcntl(2).  All
  *    else is a word that must not be seen before what was stored earlier
- *    (prepare before move, help before move, sampled before
+ *    (prepare before add, help before add, sampled before
  *    settled_at_sample, settled before owner), which release gives, and loads
  *    in order, which acquire gives.  (The one place that needs more, epochs,
  *    uses sequential consistency and is not modelled here.)
@@ -108,7 +108,7 @@
 
 /* ---- shared memory ------------------------------------------------------- */
 
-/* A register is one word: who moved it last (plus 1), by which operation. */
+/* A register is one word: who added last (plus 1), by which operation. */
 byte last_writer[SCOPES], last_operation[SCOPES];
 byte value[WRITERS * SCOPES * 2], own[WRITERS * SCOPES * 2];
 byte done[WRITERS * SCOPES];
@@ -122,7 +122,7 @@ byte sampled, settled_at_sample;
 byte doorbell, answered;
 #endif
 
-/* ---- what only the kernel, or nobody, knows ------------------------------ */
+/* ---- known only to the kernel, or to none -------------------------------- */
 
 byte lock[WRITERS];             /* who holds a slot's lock, plus 1 */
 #if SAMPLERS > 1
@@ -182,7 +182,7 @@ byte sampled_ring;              /* rings before the sample in `sampled` began */
     fi
 
 /*
- * m is the slot that is worked on; op, own_bytes: struct quota_mover.
+ * m is the slot that is worked on; op, own_bytes: struct quota_adder.
  * lw, ln, b: a reading of a register: its word, which is two here, and its sum;
  * rs, rk: settled_at_sample and sampled; ticket, and ring: the rings before
  * the sample in rk began.  The sampler has the sum and the kernel's answer, the
@@ -194,11 +194,11 @@ byte sampled_ring;              /* rings before the sample in `sampled` began */
     byte lw, ln, b, rs, rk, ticket, ring, held, extra; \
     bit ok; \
     byte op[SCOPES], own_bytes[SCOPES]
-#define FORGET_MOVER \
+#define FORGET_ADDER \
     op[0] = 0; own_bytes[0] = 0; op[VOLUME] = 0; own_bytes[VOLUME] = 0
 #define FORGET \
     lw = 0; ln = 0; b = 0; rs = 0; rk = 0; ticket = 0; ring = 0; ok = 0; \
-    extra = 0; FORGET_MOVER
+    extra = 0; FORGET_ADDER
 
 /* quota_register_read.  (a): at the instant of its last load, in ok, a reading
  * of all that take_sums() reads (IS_READING) is not less than the truth, and
@@ -276,8 +276,8 @@ inline help(s)
     fi
 }
 
-/* quota_register_move; in ok whether it did */
-inline register_move(s, delta)
+/* quota_register_try_add; ok: whether it added */
+inline register_try_add(s, delta)
 {
     /* [prepare] */
 #ifdef COARSE
@@ -291,7 +291,7 @@ inline register_move(s, delta)
     /* [help] */
     help(s);
 #endif
-    /* [move] */
+    /* [add] */
     swap(s, delta);
 #ifdef MUT_HELP_AFTER
     if
@@ -308,8 +308,8 @@ inline register_move(s, delta)
 #define MUT_IGNORES_REGISTER
 #endif
 
-/* quota_mover_init, of one scope */
-inline mover_init_scope(s)
+/* quota_adder_init, of one scope */
+inline adder_init_scope(s)
 {
 #ifdef MUT_DONE_FIRST
     STEP( op[s] = done[m * SCOPES + s] );
@@ -334,11 +334,11 @@ inline mover_init_scope(s)
 #endif
 }
 
-inline mover_init()
+inline adder_init()
 {
-    mover_init_scope(TENANT);
+    adder_init_scope(TENANT);
 #if SCOPES > 1
-    mover_init_scope(VOLUME);
+    adder_init_scope(VOLUME);
 #endif
 }
 
@@ -361,7 +361,7 @@ inline recall(w)
 /* writer.c, audit(): the caller holds the lock of slot m. */
 inline audit()
 {
-    mover_init();
+    adder_init();
 #ifdef MUT_AUDIT_FREES_FIRST
     STEP( owner[m] = 0 );
 #endif
@@ -377,7 +377,7 @@ inline audit()
     do
     :: own_bytes[VOLUME] != own_bytes[TENANT] ->
         register_read(VOLUME, false);
-        register_move(VOLUME, own_bytes[TENANT] - own_bytes[VOLUME])
+        register_try_add(VOLUME, own_bytes[TENANT] - own_bytes[VOLUME])
     :: else -> break
     od;
 #endif
@@ -394,12 +394,12 @@ inline audit()
 #endif
 #endif
     /* [free] */
-    STEP( owner[m] = 0; ok = 0; FORGET_MOVER );
+    STEP( owner[m] = 0; ok = 0; FORGET_ADDER );
 }
 
 /* ---- a writer ------------------------------------------------------------ */
 
-/* account.c, take_sums() */
+/* reading.c, take_sums() */
 inline tenant_reading()
 {
 #if defined(MUT_REGISTER_FIRST)
@@ -422,7 +422,7 @@ inline give_back(s, amount)
 {
     do
     :: register_read(s, false);
-       register_move(s, -(amount));
+       register_try_add(s, -(amount));
        if
        :: ok -> ok = 0; break
        :: else
@@ -441,7 +441,7 @@ inline reserve_tenant()
        :: else
        fi;
        rs = 0; rk = 0;
-       register_move(TENANT, AMOUNT);
+       register_try_add(TENANT, AMOUNT);
        if
        :: ok -> break
        :: else
@@ -454,7 +454,7 @@ inline reserve_volume()
 {
     do
     :: register_read(VOLUME, false);
-       register_move(VOLUME, AMOUNT);
+       register_try_add(VOLUME, AMOUNT);
        if
        :: ok -> ok = 0; break
        :: else
@@ -642,7 +642,7 @@ dead:
     :: owner[m] -> audit()
     :: else
     fi;
-    mover_init();
+    adder_init();
     STEP( owner[m] = 1 );
     goto attached;
 
@@ -772,7 +772,7 @@ inline audit_all()
     od
 }
 
-/* What mover_init finds of slot n, when nobody moves any more. */
+/* What adder_init finds of slot n when nobody adds any more. */
 #define LAST_OWN(n, s) \
     own[ENTRY(n, s, (last_writer[s] == n + 1 -> last_operation[s] \
                                              : done[(n) * SCOPES + s]))]

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A ledger that is none, or is somebody else's, is written to all the same."""
 
+import fcntl
+
 from quota_test import *
 
 
@@ -25,17 +27,17 @@ def test_missing():
     disk = make_file('disk', MIB)
     refused(quota_on(disk, ledger=path('none'), tenant='acme'),
             re.escape(path('none')), "tenant 'acme'", 'No such file',
-            'quota-lvmd')
+            'start quota-lvmd')
 
 
 def test_truncated():
-    spoilt('length', 'is truncated', 'make it anew')
+    spoilt('length', 'is truncated', 'recreates it')
 
 
 def test_empty():
     disk = make_file('disk', MIB)
     refused(quota_on(disk, ledger=make_file('empty', 0), tenant='acme'),
-            'is truncated', 'make it anew')
+            'is truncated', 'recreates it')
 
 
 def test_not_a_ledger():
@@ -54,12 +56,18 @@ def test_other_version():
     spoilt('version', 'another major version', 'built from the same version')
 
 
+def test_unknown_feature():
+    spoilt('features', 'needs features that this program does not know',
+           'incompatible bits 0x8000000000000000',
+           'built from the same version')
+
+
 def test_damaged():
-    spoilt('checksum', 'is damaged', 'make it anew')
+    spoilt('checksum', 'is damaged', 'recreates it')
 
 
 def test_from_before_the_boot():
-    spoilt('boot', 'from before the last boot', 'make it anew')
+    spoilt('boot', 'from before the last boot', 'recreates it')
 
 
 def test_of_another_tenant():
@@ -85,16 +93,71 @@ def test_inline_limits_beside_a_ledger():
             'quota-lvm set')
 
 
-def test_read_only_descriptor():
+def test_no_right_to_open():
     disk = make_file('disk', MIB)
     ledger = Ledger('acme', limit='1G', grant='1G')
+    ledger.serve(disk)
+    nobody = {}
+    os.chmod(ledger.path, 0)
+    if os.geteuid() == 0:
+        # No mode keeps root out: another user is let in up to the file.
+        nobody = {'user': 65534, 'group': 65534, 'extra_groups': []}
+        os.chmod(disk, 0o666)
+        for folder in (path(''), path('run'), path('run/vg0')):
+            os.chmod(folder, 0o755)
+
+    def open_it():
+        command = qemu_io_command(ledger.quota(disk), 'write 0 4k')
+        return subprocess.run(command, stdout=subprocess.PIPE, check=False,
+                              stderr=subprocess.STDOUT, timeout=hang_limit(),
+                              **nobody).stdout.decode()
+
+    said = open_it()
+    matches(said, 'cannot be opened for writing: Permission denied', 'error')
+    matches(said, 'user who may read and write', 'what helps')
+    matches(said, 'add-fd', 'what helps')
+    eq('quota-lvmd' in said, False, f'what does not help is in: {said}')
+    eq(os.stat(disk).st_blocks, 0, 'blocks written')
+    os.chmod(ledger.path, 0o666)
+    matches(open_it(), 'wrote 4096/4096 bytes', 'what it said with the right')
+
+
+def add_descriptor(fd):
+    """What QEMU answers to a node whose ledger is this descriptor, or none."""
     daemon = Machine()
-    fd = os.open(ledger.path, os.O_RDONLY)
-    number = daemon.qmp('add-fd', fd=fd)['fdset-id']
+    number = 7 if fd is None else daemon.qmp('add-fd', fd=fd)['fdset-id']
     reply = daemon.ask('blockdev-add', driver='quota', node_name='quota',
-                       file={'driver': 'file', 'filename': disk},
+                       file={'driver': 'file',
+                             'filename': make_file('disk', MIB)},
                        ledger=f'/dev/fdset/{number}', tenant='acme')
-    matches(reply['error']['desc'], 'cannot be opened for writing', 'error')
+    said = reply['error']['desc']
+    eq('quota-lvmd' in said, False, f'what does not help is in: {said}')
+    return said
+
+
+def test_read_only_descriptor():
+    ledger = Ledger('acme', limit='1G', grant='1G')
+    said = add_descriptor(os.open(ledger.path, os.O_RDONLY))
+    matches(said, 'cannot be opened for writing', 'error')
+    matches(said, 'open for reading and writing', 'what helps')
+
+
+def test_no_descriptor():
+    said = add_descriptor(None)
+    matches(said, 'cannot be opened for writing: No such file', 'error')
+    matches(said, 'add-fd', 'what helps')
+
+
+def test_no_right_to_map():
+    # Sealed, as a security policy would have it: open(2) and mmap(2) differ.
+    ledger = Ledger('acme', limit='1G', grant='1G')
+    fd = os.memfd_create('ledger', os.MFD_ALLOW_SEALING)
+    with open(ledger.path, 'rb') as f:
+        os.write(fd, f.read())
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+    said = add_descriptor(fd)
+    matches(said, 'not mapped for writing: Operation not permitted', 'error')
+    matches(said, 'security policy', 'what helps')
 
 
 def test_cache_that_is_thrown_away():

@@ -43,7 +43,7 @@ def same(wanted_options, found_options, commands):
 
 def compare(a, b):
     subprocess.run([program('qemu-img'), 'compare', '-q', '--image-opts', a, b],
-                   check=True, timeout=60)
+                   check=True, timeout=hang_limit())
 
 
 def raw(name):
@@ -104,7 +104,7 @@ def test_copied_and_mirrored():
     subprocess.run([program('qemu-img'), 'convert', '-n', '-C', '-t', 'none',
                     '-T', 'none', '--image-opts', '--target-image-opts',
                     raw('source'), quota_on(path('target'), limit='11M')],
-                   check=True, timeout=60)
+                   check=True, timeout=hang_limit())
     compare(raw('source'), raw('target'))
     at_most(allocated('target'), 11 * MIB, 'allocated')
 
@@ -122,7 +122,7 @@ def test_copied_and_mirrored():
     daemon.qmp('job-complete', id='job')
     wait_for('the end of the mirror', lambda: not daemon.qmp('query-jobs'))
     daemon.qmp('quit')
-    daemon.process.wait(10)
+    daemon.process.wait(hang_limit())
     compare(raw('source'), raw('mirror'))
 
 

@@ -53,7 +53,6 @@ class Filter:
             self.ledger = Ledger('acme', limit=limit, grant=limit, free='1G')
             self.ledger.serve(self.disk)
             node.update(ledger=self.ledger.path, tenant='acme', volume='disk')
-            node['wait-timeout'] = 5
         self.daemon = StorageDaemon()
         self.daemon.qmp('blockdev-add', driver='file', node_name='file',
                         filename=self.disk, discard='unmap')
@@ -82,7 +81,8 @@ class Filter:
 
     def stop(self):
         self.daemon.qmp('quit')
-        eq(self.daemon.process.wait(10), 0, 'status of the storage daemon')
+        eq(self.daemon.process.wait(hang_limit()), 0,
+           'status of the storage daemon')
         children.remove(self.daemon.process)
         if self.ledger:
             stop(self.ledger.server)
@@ -117,7 +117,7 @@ def test_every_kind_of_fault_with_a_ledger():
     sweep(False)
 
 
-def test_what_failed_is_not_paid_for():
+def test_what_failed_is_not_charged():
     for is_inline, iotype, request in (
             (True, 'write', 'write 1M 64k'), (False, 'write', 'write 1M 64k'),
             (True, 'write', 'aio_write -q 1M 64k'),
@@ -132,12 +132,12 @@ def test_what_failed_is_not_paid_for():
             eq(f.run(request, 'aio_flush'), failures, f'failures of {request}')
             charged.append(f.daemon.quota()['charged-bytes'] // KIB)
         eq(charged, [64, 128, 128], f'{iotype}: KiB charged by then')
-        f.check(f'{request} once more')
+        f.check(f'{request} again')
         f.stop()
 
 
 def test_faults_while_there_is_no_room():
-    """Then what is there already is looked for, and may not be told."""
+    """The check for mapped chunks fails, too."""
     for is_inline in (True, False):
         for iotype, number in itertools.product(
                 ('read', 'block-status', 'write', 'write-zeroes', 'flush'),
@@ -169,12 +169,12 @@ def test_delays():
             drains = 0
             begin = time.monotonic()
             while client.poll() is None:
+                at_most(time.monotonic() - begin, hang_limit(), 'seconds')
                 f.daemon.qmp('blockdev-reopen', options=[
                     {'driver': 'file', 'node-name': 'file',
                      'filename': f.disk, 'discard': 'unmap'}])
                 drains += 1
                 time.sleep(0.02)
-                at_most(time.monotonic() - begin, 30, 'seconds')
             said = said_by(client)
             eq('rror' in said or 'failed' in said, False, f'said: {said}')
             at_least(drains, 1, 'drains')
@@ -229,7 +229,7 @@ def test_file_system_is_full():
                 ledger.sample(0)
                 done = subprocess.run(
                     [program('qemu-img'), *args], stderr=subprocess.PIPE,
-                    stdout=subprocess.PIPE, check=False, timeout=60)
+                    stdout=subprocess.PIPE, check=False, timeout=hang_limit())
                 eq(done.returncode, 1, 'status of qemu-img')
                 matches(done.stderr.decode(), 'No space', 'qemu-img')
             if not is_inline:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A guest that writes from several processors at once gets past a limit, is told
-an error without need, or hangs or loses data when it is stopped, reset or loses
-its disk while requests wait.
+"""A guest that writes from several processors at once exceeds a limit, gets a
+needless error, or hangs or loses data when it is stopped, reset or loses its disk
+while requests wait.
 
 The disk is virtio-blk with an iothread for each queue, or vhost-user-blk, served
 by a storage daemon.  Its quota node has a ledger with a limit, a thin pool that
@@ -85,7 +85,7 @@ class Disk:
     def settles(self):
         """Nothing is in flight; what is charged is what there is."""
         wait_for('nothing to be in flight',
-                 lambda: not self.ledger.show()['unsampled'], 20)
+                 lambda: not self.ledger.show()['unsampled'])
         eq(self.owner.quota()['in-flight-bytes'], 0, 'in flight')
         eq(self.ledger.show()['used'], allocated('disk0'), 'used')
 
@@ -97,7 +97,7 @@ class Disk:
         return self.owner.quota()['rate-waits'], os.stat(self.file).st_mtime_ns
 
     def rests(self):
-        """Nobody reads or writes behind the back of who has stopped it."""
+        """A stopped guest neither reads nor writes."""
         before = self.has_written()
         time.sleep(1)
         eq(self.has_written(), before, 'waits and writes of a stopped disk')
@@ -109,7 +109,7 @@ class Disk:
         # Its parts, which have no name, are told of one by one, before it.
         wait_for('the disk to go', lambda: 'disk' in [
             event.get('device')
-            for event in self.guest.take_events('DEVICE_DELETED')], 30)
+            for event in self.guest.take_events('DEVICE_DELETED')])
 
 
 class VirtioBlk(Disk):
@@ -243,7 +243,7 @@ def is_reset(disk):
     disk.rate(RATE)
     disk.boot()
     eq(errors(disk.guest.run(disk.tasks('verify', 0, FIRST))), [0] * TASKS,
-       'errors of the guest that has started anew')
+       'errors of the guest that has restarted')
     disk.exact()
 
 
@@ -273,8 +273,8 @@ def start_filling(disk):
 def is_filled(disk):
     disk.used += ROOM
     disk.exact()
-    refusals = disk.owner.quota()['refusals']
-    eq({r for r in refusals if refusals[r]} - {'tenant-limit'}, set(),
+    refused = disk.owner.quota()['refused-writes']
+    eq({r for r in refused if refused[r]} - {'total', 'tenant-limit'}, set(),
        'why writes were refused')
 
 
@@ -290,7 +290,7 @@ def gets_room(disk, talk):
 
 def pauses_at_limit(disk):
     talk = start_filling(disk)
-    wait_for('the pause', lambda: not disk.guest.is_running(), 30)
+    wait_for('the pause', lambda: not disk.guest.is_running())
     eq({event['nospace'] for event in
         disk.guest.take_events('BLOCK_IO_ERROR')}, {True}, 'nospace')
     eq(disk.guest.qmp('query-status')['status'], 'io-error', 'status')
@@ -310,10 +310,10 @@ def fails_at_limit(disk):
 
 
 def start_waiting_for_room(disk):
-    disk.wait_at_limit(60)
+    disk.wait_at_limit(NEVER)
     talk = start_filling(disk)
     wait_for('writes to wait for room',
-             lambda: disk.owner.quota()['limit-waiting'] == TASKS, 30)
+             lambda: disk.owner.quota()['limit-waiting'] == TASKS)
     is_filled(disk)
     return talk
 
@@ -333,7 +333,7 @@ def stops_while_room_is_awaited(disk):
 
 
 def fails_when_stopped_while_room_is_awaited(disk):
-    """There is nobody to try again when the guest goes on."""
+    """No device retries the write when the guest continues."""
     talk = start_waiting_for_room(disk)
     disk.guest.qmp('stop')
     disk.rests()
@@ -353,7 +353,7 @@ def is_reset_while_room_is_awaited(disk):
     disk.guest.qmp('cont')
     disk.boot()
     eq(errors(disk.guest.run(disk.tasks('verify', 0, FIRST))), [0] * TASKS,
-       'errors of the guest that has started anew')
+       'errors of the guest that has restarted')
     disk.exact()
 
 

@@ -38,7 +38,7 @@ def test_chunk_that_is_half_written_is_half_charged():
 def test_overwriting_goes_on_at_the_limit():
     disk = make_file('disk', 8 * MIB)
     can_write(quota_on(disk), 'write -P 1 0 1M')
-    # A node that has paid for nothing yet, at and below what is used.
+    # A node without charged chunks, at the usage and below it.
     for limit in ('1M', '512k'):
         image = quota_on(disk, limit=limit)
         can_write(image, 'write -P 3 0 4k', 'write -P 4 100k 300k',
@@ -54,7 +54,7 @@ def test_discarded_space_can_be_used_again():
                           'file.discard=unmap')
     can_write(image, 'write 0 1M', 'discard 0 256k', 'write 4M 256k')
     is_refused(image, 'write 0 4k', 'write 5M 4k')
-    # Part of a chunk: what is punched out must be paid for again.
+    # Part of a chunk: what is punched out must be charged again.
     can_write(image, 'discard 4M 4k', 'write 6M 4k')
     is_refused(image, 'write 4M 4k')
     eq(allocated('disk'), MIB, 'allocated')
@@ -71,7 +71,7 @@ def test_zeroes_need_no_space_where_they_may_unmap():
     eq(allocated('disk'), 512 * KIB, 'allocated')
 
 
-def test_many_writes_to_one_new_chunk_pay_once():
+def test_many_writes_to_one_new_chunk_are_charged_once():
     disk = make_file('disk', 1 * MIB)
     commands = [f'aio_write -q -P 5 {i * 4}k 4k' for i in range(256)]
     said = qemu_io(quota_on(disk, limit='1M'), *commands, 'aio_flush',

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Runs our own iotests, qemu-block-quota/tests/qemu-iotests/tests/quota-*, with QEMU's own "check", for
+# Runs our own iotests, qemu-block-quota/tests/qemu-iotests, with QEMU's own "check", for
 # raw and for qcow2: those that name formats run for these alone.  They stand in
 # QEMU's tree (scripts/graft).  With arguments, runs these alone.
 set -eu
@@ -13,7 +13,7 @@ check=$build/tests/qemu-iotests/check
     exit 77
 }
 source=$(dirname "$(readlink -f "$check")")
-ours=0dirname "-e")/../../qemu-block-quota/tests/qemu-iotests/tests
+ours=$(dirname "$0")/../../qemu-block-quota/tests/qemu-iotests/tests
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Sixteen processes race for the last chunks of a tenant, and together they
-get one more than there was, or leave one that nobody could have."""
+"""Sixteen processes race for the last chunks of a tenant, and together they get
+one too many, or leave one that none of them could get."""
 
 import random
 import threading
@@ -16,7 +16,7 @@ seed = int(sys.argv.pop()) if len(sys.argv) > 1 else random.randrange(1 << 32)
 
 
 class Watch(threading.Thread):
-    """Looks for a moment in which more is allocated than the limit allows."""
+    """Watches for a moment in which more is allocated than the limit allows."""
 
     def __init__(self, names):
         super().__init__(daemon=True)
@@ -38,9 +38,9 @@ class Watch(threading.Thread):
             time.sleep(0.002)
 
 
-def race(images, turn):
+def race(images, number):
     """All write at once; returns how many chunks each of them got."""
-    wishes = ''.join(f'write {(turn * WANTED + i) * CHUNK} {CHUNK}\n'
+    wishes = ''.join(f'write {(number * WANTED + i) * CHUNK} {CHUNK}\n'
                      for i in range(WANTED)).encode()
     writers = [start(program('qemu-io'), '--image-opts', image,
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -54,7 +54,7 @@ def race(images, turn):
         writer.stdin = None
     got = []
     for writer in writers:
-        said = writer.communicate(timeout=60)[0].decode()
+        said = writer.communicate(timeout=hang_limit())[0].decode()
         children.remove(writer)
         got.append(said.count(f'wrote {CHUNK}/'))
         eq(got[-1] + said.count('No space left on device'), WANTED,
@@ -67,8 +67,8 @@ def test_last_chunks_of_a_tenant():
     rng = random.Random(seed)
     names = [f'disk{i}' for i in range(PROCESSES)]
     files = [make_file(n, ROUNDS * WANTED * CHUNK) for n in names]
-    # Granted in one step, so that nobody is held up, nor sampled, before the
-    # last chunks are had.
+    # Granted in one step, so that no process waits, or is sampled, before the
+    # race for the last chunks.
     ledger = Ledger('acme', limit=MIB, step='1G', grant=0, free='1G')
     ledger.serve(*files)
     daemons = [StorageDaemon('--blockdev', ledger.quota(
@@ -76,12 +76,12 @@ def test_last_chunks_of_a_tenant():
     images = [d.export() for d in daemons]
     watch = Watch(names)
     limit = 0
-    for turn in range(ROUNDS):
+    for number in range(ROUNDS):
         # From one chunk for all to one for each of the wishes but one.
         limit += rng.randrange(1, PROCESSES * WANTED) * CHUNK
         watch.limit = limit
         ledger.set(limit=limit)
-        got = race(images, turn)
+        got = race(images, number)
         used = sum(map(allocated, names))
         print(f'  {limit // CHUNK} chunks: got {got}')
         eq(watch.over, None, 'allocated above the limit')
@@ -90,7 +90,7 @@ def test_last_chunks_of_a_tenant():
         eq(ledger.show()['used'], limit, 'used')
     watch.is_over = True
     eq(watch.most, limit, 'the most that was ever allocated')
-    refused = sum(d.quota()['refused'] for d in daemons)
+    refused = sum(d.quota()['refused-writes']['total'] for d in daemons)
     at_least(refused, ROUNDS, 'refused')
 
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledgerctl: makes a ledger, changes it, spoils it, or plays the sampler for
- * it, where there is no LVM: files stand for thin volumes, and the space that
- * they take up for the thin pool's used bytes.  Only for tests.
+ * ledgerctl: creates a ledger, changes it, corrupts it, or plays its sampler,
+ * without LVM: files take the place of thin volumes, and their allocated space
+ * that of the thin pool's used bytes.  Only for tests.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ledger-layout.h"
+#include "ledger.h"
 
 static const char usage[] =
     "usage: ledgerctl DIR GROUP TENANT COMMAND...\n"
@@ -23,22 +23,22 @@ static const char usage[] =
     "  volume VOLUME NAME=VALUE...\n"
     "                         publish the limits of a volume: limit, weight,\n"
     "                         total_bytes_sec, ...\n"
-    "  epoch begin|wait|end VOLUME\n"
-    "                         what a snapshot does; wait: at most 5 s\n"
-    "  sample USED [REASON]   publish one sample; USED -: what stands in standard\n"
+    "  epoch begin|wait|end VOLUME [MS]\n"
+    "                         what a snapshot does; wait: at most so long\n"
+    "  sample USED [REASON]   publish one sample; USED -: read it from standard\n"
     "                         input once the sample has begun\n"
-    "  show                   print state and usage, NAME=VALUE a line\n"
+    "  show                   print state and usage, NAME=VALUE a line; rings:\n"
+    "                         rings of the doorbell, charged: writes in flight\n"
+    "                         to chunks that are charged already\n"
     "  serve [slow=MS] [reason=NAME] FILE...\n"
     "                         sample the files' allocated bytes, at each ring\n"
     "                         of the doorbell and every 100 ms; grow the grant\n"
     "                         by steps, MS later than asked.  A file is the\n"
     "                         volume of its name\n"
-    "  spoil magic|version|checksum|boot|length\n"
+    "  spoil magic|version|features|checksum|boot|length\n"
     "names: limit, step, thick, grant, chunk, free, total_bytes_sec, ...;\n"
     "values as 64M; reasons: none, tenant-limit, volume-limit, group-full,\n"
     "accounting-lost\n";
-
-#define EPOCH_TIMEOUT_NS (UINT64_C(5) * 1000000000)
 
 static void die(const char *what, int error)
 {
@@ -110,14 +110,16 @@ static void publish_volume(struct quota_ledger *ledger, char **args)
 }
 
 static void epoch(struct quota_ledger *ledger, const char *verb,
-                  const char *volume)
+                  const char *volume, const char *timeout_ms)
 {
+    uint64_t timeout_ns = timeout_ms ? atoi(timeout_ms) * UINT64_C(1000000)
+                                     : INT64_MAX;
     int ret = -EINVAL;
 
     if (!strcmp(verb, "begin")) {
         ret = quota_epoch_begin(ledger, volume);
     } else if (!strcmp(verb, "wait")) {
-        ret = quota_epoch_wait(ledger, volume, EPOCH_TIMEOUT_NS);
+        ret = quota_epoch_wait(ledger, volume, timeout_ns);
     } else if (!strcmp(verb, "end")) {
         ret = quota_epoch_end(ledger, volume);
     }
@@ -160,6 +162,20 @@ static void sample(struct quota_ledger *ledger, const char *size,
     quota_sample_publish(ledger, &s, used, quota_clock_ns(), reason);
 }
 
+static unsigned charged_in_flight(const struct quota_ledger *ledger,
+                                  unsigned volume)
+{
+    struct quota_writer_words *writers = ledger->file->volumes[volume].writers;
+    unsigned sum = 0;
+
+    for (int n = 0; n < QUOTA_VOLUME_WRITERS; n++) {
+        for (int lane = 0; lane < QUOTA_LANES; lane++) {
+            sum += quota_load(&writers[n].lanes[lane].charged_in_flight);
+        }
+    }
+    return sum;
+}
+
 static void show_volumes(struct quota_ledger *ledger)
 {
     struct quota_volume_usage v;
@@ -170,10 +186,12 @@ static void show_volumes(struct quota_ledger *ledger)
         if (ret == 0) {
             printf("%s.limit=%" PRIu64 "\n%s.weight=%u\n%s.writers=%u\n"
                    "%s.is_sampled=%d\n%s.sampled=%" PRIu64 "\n"
-                   "%s.unsampled=%" PRIu64 "\n%s.used=%" PRIu64 "\n",
+                   "%s.unsampled=%" PRIu64 "\n%s.used=%" PRIu64 "\n"
+                   "%s.charged=%u\n",
                    v.name, v.limit_bytes, v.name, v.weight, v.name, v.writers,
                    v.name, v.is_sampled, v.name, v.sampled_bytes,
-                   v.name, v.unsampled_bytes, v.name, v.used_bytes);
+                   v.name, v.unsampled_bytes, v.name, v.used_bytes,
+                   v.name, charged_in_flight(ledger, i));
         }
     }
 }
@@ -188,10 +206,11 @@ static void show(struct quota_ledger *ledger)
     printf("limit=%" PRIu64 "\nthick=%" PRIu64 "\ngrant=%" PRIu64 "\n"
            "chunk=%" PRIu64 "\nsampled=%" PRIu64 "\nunsampled=%" PRIu64 "\n"
            "used=%" PRIu64 "\navailable=%" PRIu64 "\nrefused=%" PRIu64 "\n"
-           "writers=%u\nreason=%s\n", u.limit_bytes, u.thick_bytes,
+           "writers=%u\nrings=%u\nreason=%s\n", u.limit_bytes, u.thick_bytes,
            u.grant_bytes, state.chunk_bytes, u.sampled_bytes,
            u.unsampled_bytes, u.used_bytes, u.available_bytes,
-           u.refused_total, quota_writer_count(ledger),
+           u.refused_writes, quota_writer_count(ledger),
+           quota_load(&ledger->file->counters.doorbell),
            quota_reason_name(u.reason));
     show_volumes(ledger);
 }
@@ -206,7 +225,7 @@ static uint64_t allocated(const char *file)
     return (uint64_t)st.st_blocks * 512;
 }
 
-/* The file that stands for a volume; NULL: none does. */
+/* The file that takes a volume's place, or NULL. */
 static const char *file_of(const char *volume, char **files)
 {
     for (; *files; files++) {
@@ -329,6 +348,8 @@ static void spoil(const char *path, const char *what)
         header.magic[0]++;
     } else if (!strcmp(what, "version")) {
         header.version_major++;
+    } else if (!strcmp(what, "features")) {
+        header.features.incompatible |= UINT64_C(1) << 63;
     } else if (!strcmp(what, "boot")) {
         header.boot_id[0]++;
     } else if (!strcmp(what, "checksum")) {
@@ -387,12 +408,12 @@ int main(int argc, char **argv)
         quota_state_read(ledger, &state);
         apply(&state, argv + 5);
         quota_state_publish(ledger, &state);
-        /* A new limit is a reason to look again. */
+        /* A new limit is a reason to check again. */
         quota_doorbell_ring(ledger);
     } else if (!strcmp(command, "volume") && argc >= 6) {
         publish_volume(ledger, argv + 5);
-    } else if (!strcmp(command, "epoch") && argc == 7) {
-        epoch(ledger, argv[5], argv[6]);
+    } else if (!strcmp(command, "epoch") && (argc == 7 || argc == 8)) {
+        epoch(ledger, argv[5], argv[6], argv[7]);
     } else if (!strcmp(command, "sample") && argc >= 6) {
         sample(ledger, argv[5], argc > 6 ? parse_reason(argv[6])
                                          : QUOTA_REASON_NONE);

@@ -41,10 +41,10 @@ class Guest(q.StorageDaemon):
                 f'wait=off,path={self.console}', '-serial', 'chardev:console',
                 '-chardev', chardev, '-mon', 'chardev=qmp,mode=control']
 
-    def begin(self, command, seconds=60):
-        return q.start(f'{GUEST}/talk', '-t', str(seconds), self.console,
-                       command, text=True, stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT)
+    def begin(self, command, seconds=q.HANG):
+        return q.start(f'{GUEST}/talk', '-t', f'{q.hang_limit(seconds):.0f}',
+                       self.console, command, text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def said(self, talk):
         text = talk.communicate()[0]
@@ -59,7 +59,7 @@ class Guest(q.StorageDaemon):
                 for line in self.said(talk).splitlines()
                 if line.startswith('op=')]
 
-    def run(self, command, seconds=60):
+    def run(self, command, seconds=q.HANG):
         return self.finish(self.begin(command, seconds))
 
     def tasks(self, lines):
@@ -74,7 +74,7 @@ class Guest(q.StorageDaemon):
 
     def reset(self):
         self.qmp('system_reset')
-        q.wait_for('the reset', lambda: self.take_events('RESET'), 30)
+        q.wait_for('the reset', lambda: self.take_events('RESET'))
 
 
 def noise_of(seed):

@@ -8,6 +8,7 @@ QUOTA_QEMU_BUILD names QEMU's build directory where it is not /build/qemu.
 """
 
 import atexit
+import glob
 import inspect
 import json
 import os
@@ -18,12 +19,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 COMMON = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'common')
 BUILD = os.environ.get('QUOTA_QEMU_BUILD', '/build/qemu')
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+# Seconds after which something hangs, on a machine that does nothing else; and
+# a timeout that is never to pass.
+HANG = 60
+NEVER = 24 * 60 * 60
 
 children = []
 scratch = None
@@ -95,12 +101,64 @@ def matches(text, pattern, what):
         raise AssertionError(f'{what}: no match for /{pattern}/ in: {text}')
 
 
-def wait_for(what, condition, seconds=10):
-    end = time.monotonic() + seconds
+def slowness():
+    """How many times longer than alone a process takes just now."""
+    begin, end = time.monotonic(), time.process_time() + 0.05
+    while time.process_time() < end:
+        pass
+    return max(1, (time.monotonic() - begin) / 0.05)
+
+
+def hang_limit(seconds=HANG):
+    """Longer when the machine is busy now, or was slow when tests/lab looked.
+    It tells what hangs from what does not, and nothing else: no test asserts that
+    something takes so long at most."""
+    now = time.monotonic()
+    if now > hang_limit.until:
+        hang_limit.slowness = max(slowness(),
+                                  int(os.environ.get('LAB_SLOW', 100)) / 100)
+        hang_limit.until = now + 10
+    return seconds * hang_limit.slowness
+
+
+hang_limit.until = 0
+
+
+def wait_for(what, condition, seconds=HANG):
+    begin = time.monotonic()
     while not condition():
-        if time.monotonic() > end:
+        waited = time.monotonic() - begin
+        if waited > seconds and waited > hang_limit(seconds):
             raise AssertionError(f'waited in vain for: {what}')
         time.sleep(0.01)
+
+
+class Sleeper(threading.Thread):
+    """Sleeps for short times, as the filter does, to tell what share of them a
+    busy machine takes from whoever sleeps: with Sleeper() as sleeper: ...;
+    sleeper.gets is 1 on an idle one.  A rate that is reached by sleeping may
+    fall short of its cap by that, and by no more."""
+
+    SLEEP = 0.02
+
+    def __enter__(self):
+        self.is_over = False
+        self.late = 0
+        self.begin = time.monotonic()
+        self.start()
+        return self
+
+    def run(self):
+        while not self.is_over:
+            begin = time.monotonic()
+            time.sleep(self.SLEEP)
+            # Late by a millisecond is what an idle machine is, too.
+            self.late += max(0, time.monotonic() - begin - self.SLEEP - 0.001)
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.join()
+        self.gets = 1 - self.late / (time.monotonic() - self.begin)
 
 
 def options(**opts):
@@ -133,16 +191,17 @@ def start_qemu_io(image, *commands, stdout=subprocess.PIPE):
                  stderr=subprocess.STDOUT)
 
 
-def said_by(child, seconds=60):
+def said_by(child):
     """What it says until its end."""
-    return child.communicate(timeout=seconds)[0].decode()
+    return child.communicate(timeout=hang_limit())[0].decode()
 
 
-def qemu_io(image, *commands, args=(), seconds=60):
+def qemu_io(image, *commands, args=(), seconds=HANG):
     """What qemu-io said: output and errors together."""
     done = subprocess.run(qemu_io_command(image, *commands, args=args),
                           stdout=subprocess.PIPE, check=False,
-                          stderr=subprocess.STDOUT, timeout=seconds)
+                          stderr=subprocess.STDOUT,
+                          timeout=hang_limit(seconds))
     if done.returncode < 0:
         raise AssertionError(f'qemu-io died of signal {-done.returncode}: '
                              + done.stdout.decode())
@@ -172,12 +231,10 @@ class Ledger:
         if not Ledger.binary:
             Ledger.binary = os.path.join(tempfile.mkdtemp(), 'ledgerctl')
             atexit.register(shutil.rmtree, os.path.dirname(Ledger.binary))
-            folders = [os.path.join(COMMON, d) for d in ('ledger', 'rate', 'policy')]
-            sources = [os.path.join(d, f) for d in folders for f in os.listdir(d)
-                       if f.endswith('.c')]
-            subprocess.run(['cc', '-O1', *('-I' + d for d in folders), '-o', Ledger.binary,
-                            os.path.join(HERE, 'ledgerctl.c'), *sources],
-                           check=True)
+            subprocess.run(['cc', '-O1', '-I', f'{COMMON}/ledger',
+                            '-I', f'{COMMON}/policy', '-o', Ledger.binary,
+                            os.path.join(HERE, 'ledgerctl.c'),
+                            *glob.glob(f'{COMMON}/*/*.c')], check=True)
         self.tenant = tenant
         self.server = None
         self.path = self.run('create', *self.words(state)).strip()
@@ -190,7 +247,8 @@ class Ledger:
         return [Ledger.binary, path('run'), 'vg0', self.tenant, *args]
 
     def run(self, *args):
-        return subprocess.run(self.command(*args), check=True, timeout=10,
+        return subprocess.run(self.command(*args), check=True,
+                              timeout=hang_limit(),
                               stdout=subprocess.PIPE).stdout.decode()
 
     def set(self, **state):
@@ -203,6 +261,13 @@ class Ledger:
         """begin, wait or end: what a snapshot of the volume does."""
         self.run('epoch', verb, volume)
 
+    def must_wait(self, volume):
+        """The snapshot would have to wait for a write."""
+        done = subprocess.run(self.command('epoch', 'wait', volume, '200'),
+                              check=False, timeout=hang_limit(),
+                              stderr=subprocess.PIPE)
+        matches(done.stderr.decode(), 'timed out', 'what the snapshot met')
+
     def sample(self, used, reason='none'):
         self.run('sample', str(used), reason)
 
@@ -213,7 +278,7 @@ class Ledger:
                                    stdout=subprocess.PIPE)
         eq(sampler.stdout.readline(), 'begun\n', 'the sample')
         what()
-        sampler.communicate(f'{used}\n', timeout=10)
+        sampler.communicate(f'{used}\n', timeout=hang_limit())
         eq(sampler.returncode, 0, 'status of the sample')
 
     def show(self):
@@ -244,7 +309,7 @@ class StorageDaemon:
         self.process = start(*self.command(
             f'socket,id=qmp,path={socket_path},server=on,wait=off'), *args)
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
+        self.socket.settimeout(hang_limit())
 
         def connected():
             if self.process.poll() is not None:

@@ -78,7 +78,7 @@ class Volume:
 
     def close(self):
         self.daemon.qmp('quit')
-        self.daemon.process.wait(30)
+        self.daemon.process.wait(hang_limit())
         stop(self.daemon.process)
 
     def as_file(self):
@@ -129,7 +129,7 @@ class Changes(threading.Thread):
 
     def end(self):
         self.is_over = True
-        self.join(60)
+        self.join(hang_limit())
         if self.error:
             raise AssertionError(f'while changing limits: {self.error}')
 
@@ -237,7 +237,7 @@ class Mixer:
             [program('qemu-img'), 'compare', '--image-opts',
              options(driver='file', filename=path('wanted')), image],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-            timeout=300)
+            timeout=hang_limit(300))
         if done.returncode != 0:
             raise AssertionError('wrong bytes: ' + done.stdout.decode())
         total['compared'] += SIZE
@@ -255,7 +255,7 @@ def start_fio(volume, rng, runtime):
 
 
 def finish_fio(fio):
-    said = fio.communicate(timeout=300)[0].decode()
+    said = fio.communicate(timeout=hang_limit(300))[0].decode()
     children.remove(fio)
     eq(fio.returncode, 0, f'status of fio, which said: {said[-2000:]}')
     job = json.loads(said[said.index('{'):])['jobs'][0]

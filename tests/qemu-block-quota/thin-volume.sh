@@ -13,8 +13,7 @@ requires_command cc lvcreate dmsetup
 export PATH=/opt/quota-lvm/bin:$PATH
 requires_command qemu-io
 
-top=$(dirname "$0")/../..
-cc -O1 -I"$top/common/ledger" -I"$top/common/rate" -I"$top/common/policy" -o "$TEST_TMP/ledgerctl" "$top/tests/qemu-block-quota/ledgerctl.c" "$top"/common/*/*.c
+cc_with_common "$TEST_TMP/ledgerctl" "$(dirname "$0")/ledgerctl.c"
 
 fresh_vg qvg
 chunk=$((192 * 1024))

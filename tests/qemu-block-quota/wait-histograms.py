@@ -47,7 +47,8 @@ def test_each_kind_in_its_own():
     eq(bins(daemon, 'rate'), [0, 0, 0], 'rate')
 
     ledger.set(limit='8M', total_iops_sec=10)
-    can_write(nbd, *['read 0 4k'] * 8)
+    # All at once: what comes when it may does not wait.
+    can_write(nbd, *['aio_read -q 0 4k'] * 8, 'aio_flush')
     waits = daemon.quota()['rate-waits']
     at_least(waits, 6, 'rate-waits')
     is_whole(daemon, 'rate', waits)
@@ -64,7 +65,7 @@ def test_set_again_begins_anew():
     can_write(nbd, 'write 0 64k')
     set_histograms(daemon, boundaries_rate=[1, 10 ** 12])
     eq([bins(daemon, k) for k in KINDS], [None, None, [0, 0, 0]], 'one of them')
-    can_write(nbd, *['read 0 4k'] * 10)
+    can_write(nbd, *['aio_read -q 0 4k'] * 10, 'aio_flush')
     at_least(bins(daemon, 'rate')[1], 5, 'rate')
     set_histograms(daemon, boundaries_growth=[5])
     at_least(bins(daemon, 'rate')[1], 5, 'rate, when another is set')

@@ -10,13 +10,14 @@
 
 #include <config.h>
 
+#include "device.h"
+#include "read.h"
 #include "storage_backend_quota_lvm.h"
 #include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
-#include "viralloc.h"
+#include "thin-status.h"
 #include "virerror.h"
 #include "virlog.h"
-#include "virstring.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
@@ -27,7 +28,7 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm");
  * its limits are to change live.  NULL if there is nothing new, or if it is
  * about something else than this tenant. */
 static virStoragePoolDef *
-virStorageBackendQuotaLVMGetNewDef(virStoragePoolObj *pool)
+virQuotaPoolGetNewDef(virStoragePoolObj *pool)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     virStoragePoolDef *newDef = virStoragePoolObjGetNewDef(pool);
@@ -47,7 +48,7 @@ virStorageBackendQuotaLVMGetNewDef(virStoragePoolObj *pool)
 
 
 static int
-virStorageBackendQuotaLVMCheckPool(virStoragePoolObj *pool,
+virQuotaPoolCheck(virStoragePoolObj *pool,
                                    bool *isActive)
 {
     /* The state file tells; that LVM agrees is for the refresh to see, which
@@ -60,99 +61,84 @@ virStorageBackendQuotaLVMCheckPool(virStoragePoolObj *pool,
 /* Activates or deactivates LVs of the tenant, all in one command.  Returns
  * false, without an error, if LVM did not do all of it: @why has LVM's words. */
 static bool
-virStorageBackendQuotaLVMSetActive(virStorageBackendQuotaLVMTenant *tenant,
-                                   bool on,
-                                   char **why)
+virQuotaPoolSetActive(virQuotaTenant *tenant,
+                      bool on,
+                      LvmRefusal *why)
 {
-    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
-    virStorageBackendQuotaLVMLV *thinPool = tenant->report.thinPool;
+    const LvmTenant *own = virQuotaTenantGet(tenant);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(LvmPlan) plan = NULL;
+    g_autofree char *words = NULL;
     bool thinInUse = false;
-    size_t nlvs = 0;
-    int status = 0;
     size_t i;
 
-    /* Without --yes, LVM asks whether a thick snapshot's origin may change along
-     * with it. */
-    virCommandAddArgList(cmd, "--yes", "--activate", on ? "y" : "n", NULL);
-
-    for (i = 0; i < tenant->report.nlvs; i++) {
-        virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
+    for (i = 0; own && i < own->lvs->len; i++) {
+        const LvmLv *lv = g_ptr_array_index(own->lvs, i);
         bool inUse;
 
-        if (lv == thinPool ||
-            virStorageBackendQuotaLVMIsActive(tenant->group, lv->name, &inUse) == on)
+        if (lv == own->thin_pool ||
+            device_is_active(tenant->group, lv->name, &inUse) == on)
             continue;
 
         if (!on && inUse) {
             VIR_WARN("LV %s/%s is in use and stays active",
                      tenant->group, lv->name);
-            if (STREQ(lv->segtype, "thin"))
+            if (lvm_lv_is_thin(lv))
                 thinInUse = true;
             continue;
         }
 
-        virCommandAddArgFormat(cmd, "%s/%s", tenant->group, lv->name);
-        nlvs++;
+        g_ptr_array_add(names, lv->name);
     }
 
     /* Last: deactivating it is refused while a volume in it is active */
-    if (thinPool && !thinInUse &&
-        virStorageBackendQuotaLVMIsActive(tenant->group, thinPool->name, NULL) != on) {
-        virCommandAddArgFormat(cmd, "%s/%s", tenant->group, thinPool->name);
-        nlvs++;
-    }
+    if (own && own->thin_pool && !thinInUse &&
+        device_is_active(tenant->group, own->thin_pool->name, NULL) != on)
+        g_ptr_array_add(names, own->thin_pool->name);
 
-    if (nlvs == 0)
+    if (names->len == 0)
         return true;
 
-    virCommandSetErrorBuffer(cmd, why);
-    if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, &status) < 0) {
-        g_free(*why);
-        *why = g_strdup(virGetLastErrorMessage());
-        virResetLastError();
-        return false;
-    }
+    g_ptr_array_add(names, NULL);
+    plan = lvm_plan_activate(virQuotaTenantView(tenant), tenant->name, on,
+                             (const char *const *) names->pdata);
+    if (lvm_hold_run(tenant->hold, plan, why))
+        return true;
 
-    if (status != 0) {
-        VIR_WARN("cannot %s all LVs of tenant '%s' in volume group '%s': %s",
-                 on ? "activate" : "deactivate",
-                 tenant->name, tenant->group, *why);
-        return false;
-    }
-
-    return true;
+    words = lvm_refusal_format(why);
+    VIR_WARN("cannot %s all LVs of tenant '%s' in volume group '%s': %s",
+             on ? "activate" : "deactivate", tenant->name, tenant->group, words);
+    return false;
 }
 
 
 static int
-virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
+virQuotaPoolStart(virStoragePoolObj *pool)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virStorageBackendQuotaLVMLV *thinPool;
-    g_autofree char *why = NULL;
-    g_autofree char *ignored = NULL;
-    unsigned long long used;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    g_auto(LvmRefusal) ignored = { 0 };
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    struct thin_status status;
 
-    if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
-        virStorageBackendQuotaLVMTenantRead(tenant) < 0 ||
-        virStorageBackendQuotaLVMTenantRequirePool(tenant, def) < 0 ||
-        virStorageBackendQuotaLVMTenantDefine(tenant, def, def) < 0)
+    if (quota_name_format_lv(def->source.tenant, QUOTA_THIN_POOL_VOLUME, name) < 0 ||
+        !(tenant = virQuotaTenantBegin(def, "pool-start")) ||
+        virQuotaTenantDefine(tenant, def) < 0)
         return -1;
-
-    thinPool = tenant->report.thinPool;
 
     /* One volume that cannot be activated does not keep a tenant's others
      * from running, but without the thin pool nothing can be accounted. */
-    if (!virStorageBackendQuotaLVMSetActive(tenant, true, &why) &&
-        virStorageBackendQuotaLVMGetPoolUsed(tenant->group, thinPool->name,
-                                             thinPool->chunkSize, &used, NULL) < 0) {
+    if (!virQuotaPoolSetActive(tenant, true, &why) &&
+        thin_status_read_lv(tenant->group, name, &status) < 0) {
+        g_autofree char *words = lvm_refusal_format(&why);
+
         /* Another host has the pool, and would miss what was activated here */
-        if (tenant->report.isShared)
-            virStorageBackendQuotaLVMSetActive(tenant, false, &ignored);
+        if (virQuotaTenantView(tenant)->is_shared && why.why != LVM_WHY_SLOW)
+            virQuotaPoolSetActive(tenant, false, &ignored);
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("cannot activate thin pool '%1$s' of volume group '%2$s': %3$s"),
-                       thinPool->name, tenant->group, why);
+                       name, tenant->group, words);
         return -1;
     }
 
@@ -162,37 +148,38 @@ virStorageBackendQuotaLVMStartPool(virStoragePoolObj *pool)
 
 
 static int
-virStorageBackendQuotaLVMRefreshPool(virStoragePoolObj *pool)
+virQuotaPoolRefresh(virStoragePoolObj *pool)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    virStoragePoolDef *newDef = virStorageBackendQuotaLVMGetNewDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    virStoragePoolDef *newDef = virQuotaPoolGetNewDef(pool);
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    const LvmTenant *own;
     size_t i;
 
     /* The active definition was applied when the pool started.  What it was
      * loaded with from the state file is an old copy of the tags. */
-    if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
-        virStorageBackendQuotaLVMTenantRead(tenant) < 0 ||
-        virStorageBackendQuotaLVMZeroSettle(tenant) < 0 ||
-        virStorageBackendQuotaLVMTenantRequirePool(tenant, def) < 0 ||
-        virStorageBackendQuotaLVMTenantDefine(tenant, def, newDef) < 0 ||
-        virStorageBackendQuotaLVMTenantPublish(tenant, def) < 0)
+    if (!(tenant = virQuotaTenantBegin(def, "pool-refresh")) ||
+        virQuotaZeroSettle(tenant) < 0 ||
+        virQuotaTenantRequirePool(tenant) < 0 ||
+        virQuotaTenantDefine(tenant, newDef) < 0 ||
+        virQuotaTenantPublish(tenant) < 0)
         return -1;
 
     if (newDef)
-        virStorageBackendQuotaLVMCopyLayout(def, newDef);
+        virQuotaPoolDefCopyLayout(def, newDef);
 
     virStoragePoolObjClearVols(pool);
 
-    for (i = 0; i < tenant->report.nlvs; i++) {
-        virStorageBackendQuotaLVMLV *lv = &tenant->report.lvs[i];
+    own = virQuotaTenantGet(tenant);
+    for (i = 0; i < own->lvs->len; i++) {
+        const LvmLv *lv = g_ptr_array_index(own->lvs, i);
         g_autoptr(virStorageVolDef) vol = NULL;
 
         /* Tagged by hand but not named as a volume: charged, not shown */
-        if (lv == tenant->report.thinPool || !lv->volume)
+        if (lv == own->thin_pool || !lv->volume)
             continue;
 
-        vol = virStorageBackendQuotaLVMVolNew(def, lv);
+        vol = virQuotaVolNew(def, lv);
         if (virStoragePoolObjAddVol(pool, vol) < 0)
             return -1;
         vol = NULL;
@@ -205,24 +192,24 @@ virStorageBackendQuotaLVMRefreshPool(virStoragePoolObj *pool)
 /* Stops what can be stopped: LVs that guests or others have open stay, and so
  * does the ledger that such writers account in. */
 static int
-virStorageBackendQuotaLVMStopPool(virStoragePoolObj *pool)
+virQuotaPoolStop(virStoragePoolObj *pool)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    g_autofree char *why = NULL;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_auto(LvmRefusal) why = { 0 };
 
-    if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)))
+    if (!(tenant = virQuotaTenantLock(def, "pool-destroy")))
         return -1;
 
     /* A group that went away has nothing left to deactivate */
-    if (virStorageBackendQuotaLVMTenantRead(tenant) < 0) {
+    if (virQuotaTenantRead(tenant) < 0) {
         VIR_WARN("stopping pool '%s' without its volume group: %s",
                  def->name, virGetLastErrorMessage());
         virResetLastError();
         return 0;
     }
 
-    virStorageBackendQuotaLVMSetActive(tenant, false, &why);
+    virQuotaPoolSetActive(tenant, false, &why);
     return 0;
 }
 
@@ -230,43 +217,24 @@ virStorageBackendQuotaLVMStopPool(virStoragePoolObj *pool)
 /* Removes the tenant from its group.  Volumes are never removed along with
  * it, and the group stays: other tenants may live there. */
 static int
-virStorageBackendQuotaLVMDeletePool(virStoragePoolObj *pool,
-                                    unsigned int flags)
+virQuotaPoolDelete(virStoragePoolObj *pool,
+                   unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    virStorageBackendQuotaLVMReport *report;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
     int rc;
 
     virCheckFlags(0, -1);
 
-    if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
-        virStorageBackendQuotaLVMTenantRead(tenant) < 0)
+    if (!(tenant = virQuotaTenantLock(def, "pool-delete")) ||
+        virQuotaTenantRead(tenant) < 0)
         return -1;
 
-    report = &tenant->report;
-
-    if (report->nlvs > (report->thinPool ? 1 : 0)) {
-        const char *volume = report->lvs[0].name;
-
-        if (&report->lvs[0] == report->thinPool)
-            volume = report->lvs[1].name;
-
-        virReportError(VIR_ERR_OPERATION_INVALID,
-                       _("tenant '%1$s' still has %2$zu volumes in volume group '%3$s', among them '%4$s': delete them with vol-delete first"),
-                       tenant->name, report->nlvs - (report->thinPool ? 1 : 0),
-                       tenant->group, volume);
+    plan = lvm_plan_pool_remove(virQuotaTenantView(tenant), tenant->name, &why);
+    if (virQuotaTenantRun(tenant, plan, &why) < 0)
         return -1;
-    }
-
-    if (report->thinPool) {
-        g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVREMOVE);
-
-        virCommandAddArg(cmd, "--force");
-        virCommandAddArgFormat(cmd, "%s/%s", tenant->group, report->thinPool->name);
-        if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
-            return -1;
-    }
 
     rc = quota_ledger_unlink(tenant->group, tenant->name);
     if (rc < 0 && rc != -ENOENT) {
@@ -280,37 +248,81 @@ virStorageBackendQuotaLVMDeletePool(virStoragePoolObj *pool,
 }
 
 
+/* Every tenant that some volume group of this host has a thin pool for */
+static char *
+virQuotaPoolFindSources(const char *srcSpec G_GNUC_UNUSED,
+                        unsigned int flags)
+{
+    virStoragePoolSourceList sources = { .type = VIR_STORAGE_POOL_QUOTA_LVM };
+    g_autoptr(GPtrArray) tenants = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    char *ret = NULL;
+    size_t i;
+
+    virCheckFlags(0, NULL);
+
+    if (!(tenants = lvm_tenants_read(NULL, &why))) {
+        virQuotaReportRefusal(NULL, &why);
+        return NULL;
+    }
+
+    for (i = 0; i < tenants->len; i++) {
+        const LvmTenant *tenant = g_ptr_array_index(tenants, i);
+        virStoragePoolSource *source;
+
+        if (!tenant->thin_dm_uuid)
+            continue;
+
+        if (!(source = virStoragePoolSourceListNewSource(&sources)))
+            goto cleanup;
+
+        source->name = g_strdup(tenant->group);
+        source->tenant = g_strdup(tenant->tenant);
+    }
+
+    ret = virStoragePoolSourceListFormat(&sources);
+
+ cleanup:
+    for (i = 0; i < sources.nsources; i++)
+        virStoragePoolSourceClear(&sources.sources[i]);
+    g_free(sources.sources);
+    return ret;
+}
+
+
 virStorageBackend virStorageBackendQuotaLVM = {
     .type = VIR_STORAGE_POOL_QUOTA_LVM,
 
-    .findPoolSources = virStorageBackendQuotaLVMFindPoolSources,
-    .checkPool = virStorageBackendQuotaLVMCheckPool,
-    .startPool = virStorageBackendQuotaLVMStartPool,
-    .buildPool = virStorageBackendQuotaLVMBuildPool,
-    .refreshPool = virStorageBackendQuotaLVMRefreshPool,
+    .findPoolSources = virQuotaPoolFindSources,
+    .checkPool = virQuotaPoolCheck,
+    .startPool = virQuotaPoolStart,
+    .buildPool = virQuotaPoolBuild,
+    .refreshPool = virQuotaPoolRefresh,
     .refreshKeepsPool = true,
-    .refreshPoolSizes = virStorageBackendQuotaLVMRefreshPoolSizes,
-    .stopPool = virStorageBackendQuotaLVMStopPool,
-    .deletePool = virStorageBackendQuotaLVMDeletePool,
-    .buildVol = virStorageBackendQuotaLVMBuildVol,
-    .buildVolFrom = virStorageBackendQuotaLVMBuildVolFrom,
-    .createVol = virStorageBackendQuotaLVMCreateVol,
-    .createVolFrom = virStorageBackendQuotaLVMCreateVolFrom,
-    .refreshVol = virStorageBackendQuotaLVMRefreshVol,
-    .deleteVol = virStorageBackendQuotaLVMDeleteVol,
-    .resizeVol = virStorageBackendQuotaLVMResizeVol,
-    .uploadVol = virStorageBackendQuotaLVMUploadVol,
+    .refreshPoolSizes = virQuotaPoolRefreshSizes,
+    .stopPool = virQuotaPoolStop,
+    .deletePool = virQuotaPoolDelete,
+    .buildVol = virQuotaVolBuild,
+    .buildVolFrom = virQuotaVolBuildFrom,
+    .createVol = virQuotaVolCreate,
+    .createVolFrom = virQuotaVolCreateFrom,
+    .refreshVol = virQuotaVolRefresh,
+    .deleteVol = virQuotaVolDelete,
+    .resizeVol = virQuotaVolResize,
+    .uploadVol = virQuotaVolUpload,
     .downloadVol = virStorageBackendVolDownloadLocal,
-    .wipeVol = virStorageBackendQuotaLVMWipeVol,
+    .wipeVol = virQuotaVolWipe,
 };
 
 
 int
 virStorageBackendQuotaLVMRegister(void)
 {
+    virQuotaHostInit();
+
     if (virStorageBackendRegister(&virStorageBackendQuotaLVM) < 0)
         return -1;
 
     return virStorageBackendNamespaceInit(VIR_STORAGE_POOL_QUOTA_LVM,
-                                          &virStoragePoolQuotaLVMXMLNamespace);
+                                          &virQuotaPoolXMLNamespace);
 }

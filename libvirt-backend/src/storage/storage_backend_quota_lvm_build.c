@@ -10,37 +10,20 @@
 
 #include <config.h>
 
-#include <inttypes.h>
 #include <sys/stat.h>
 
+#include "read.h"
 #include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
-#include "viralloc.h"
+#include "vircommand.h"
 #include "virerror.h"
-#include "virlog.h"
-#include "virstring.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
-VIR_LOG_INIT("storage.storage_backend_quota_lvm_build");
-
-/* Every LV takes about 1 KB of the text that LVM keeps in the metadata area,
- * in which the old and the new text must fit both.  16 MiB hold 8,000 LVs, and
- * more text than 8 MiB LVM would not read without tuning (io_memory_size in
- * lvmlocal.conf(5)). */
-#define METADATA_AREA_SIZE "16m"
-
-/* What a chunk costs in the thin pool's metadata; thin_metadata_size(8) */
-#define THIN_METADATA_PER_CHUNK 64ULL
-#define THIN_METADATA_MIN (4ULL << 20)
-/* The kernel takes no more than 15.8 GiB */
-#define THIN_METADATA_MAX (15ULL << 30)
-#define THIN_CHUNK_MIN (64ULL << 10)
-
 
 static bool
-virStorageBackendQuotaLVMIsSameDevice(const char *a,
-                                      const char *b)
+virQuotaDeviceIsSame(const char *a,
+                     const char *b)
 {
     struct stat sba;
     struct stat sbb;
@@ -54,28 +37,47 @@ virStorageBackendQuotaLVMIsSameDevice(const char *a,
 }
 
 
+/* The physical volume on @path, NULL if LVM knows of none there */
+static const LvmDevice *
+virQuotaDeviceFind(GPtrArray *devices,
+                   const char *path)
+{
+    size_t i;
+
+    for (i = 0; i < devices->len; i++) {
+        const LvmDevice *device = g_ptr_array_index(devices, i);
+
+        if (virQuotaDeviceIsSame(path, device->path))
+            return device;
+    }
+
+    return NULL;
+}
+
+
 /* Empties a device of file systems, partition tables and volume groups without
  * volumes, for VIR_STORAGE_POOL_BUILD_OVERWRITE. */
 static int
-virStorageBackendQuotaLVMClearDevice(virStorageBackendQuotaLVMTenant *tenant,
-                                     const char *path,
-                                     const virStorageBackendQuotaLVMDevice *pv)
+virQuotaDeviceClear(virQuotaTenant *tenant,
+                    const char *path,
+                    const LvmDevice *device)
 {
     g_autoptr(virCommand) wipefs = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
 
-    if (pv && pv->group) {
-        g_autoptr(virCommand) vgremove = NULL;
-
-        if (pv->nlvs > 0 || pv->npvs > 1) {
+    if (device && *device->group) {
+        if (device->lvs > 0 || device->pvs > 1) {
             virReportError(VIR_ERR_OPERATION_INVALID,
                            _("device '%1$s' is in use by volume group '%2$s' (%3$llu volumes, %4$llu devices), which is not overwritten even on request: remove that group with vgremove first"),
-                           path, pv->group, pv->nlvs, pv->npvs);
+                           path, device->group,
+                           (unsigned long long) device->lvs,
+                           (unsigned long long) device->pvs);
             return -1;
         }
 
-        vgremove = virStorageBackendQuotaLVMCommand(VGREMOVE);
-        virCommandAddArg(vgremove, pv->group);
-        if (virStorageBackendQuotaLVMTenantRun(tenant, vgremove, NULL) < 0)
+        plan = lvm_plan_group_clear(device->group);
+        if (virQuotaTenantRun(tenant, plan, &why) < 0)
             return -1;
     }
 
@@ -85,36 +87,26 @@ virStorageBackendQuotaLVMClearDevice(virStorageBackendQuotaLVMTenant *tenant,
 }
 
 
-/* Makes sure that @path may become a part of the tenant's group.  Sets @needed
- * to false if it is one already. */
+/* Makes sure that @path, which is no part of the tenant's group, may become one */
 static int
-virStorageBackendQuotaLVMPrepareDevice(virStorageBackendQuotaLVMTenant *tenant,
-                                       const char *path,
-                                       const virStorageBackendQuotaLVMDevice *pv,
-                                       bool overwrite,
-                                       bool *needed)
+virQuotaDevicePrepare(virQuotaTenant *tenant,
+                      const char *path,
+                      const LvmDevice *device,
+                      bool overwrite)
 {
-    *needed = !(pv && STREQ_NULLABLE(pv->group, tenant->group));
-    if (!*needed)
-        return 0;
-
     if (overwrite)
-        return virStorageBackendQuotaLVMClearDevice(tenant, path, pv);
+        return virQuotaDeviceClear(tenant, path, device);
 
-    if (pv && pv->group) {
+    if (device && *device->group) {
         virReportError(VIR_ERR_OPERATION_INVALID,
                        _("device '%1$s' belongs to volume group '%2$s', not to '%3$s': name another device, or free it with vgreduce or vgremove"),
-                       path, pv->group, tenant->group);
+                       path, device->group, tenant->group);
         return -1;
     }
 
-    /* A physical volume of no group holds nothing */
-    if (pv)
-        return 0;
-
-    /* The blkid FS and Part probing code doesn't know "lvm2", but it does
-     * know "LVM2_member". */
-    if (!virStorageBackendDeviceIsEmpty(path, "LVM2_member", true))
+    /* A physical volume of no group holds nothing; else: the blkid FS and Part
+     * probing code doesn't know "lvm2", but it does know "LVM2_member". */
+    if (!device && !virStorageBackendDeviceIsEmpty(path, "LVM2_member", true))
         return -1;
 
     return 0;
@@ -122,215 +114,75 @@ virStorageBackendQuotaLVMPrepareDevice(virStorageBackendQuotaLVMTenant *tenant,
 
 
 static int
-virStorageBackendQuotaLVMBuildGroup(virStorageBackendQuotaLVMTenant *tenant,
-                                    virStoragePoolDef *def,
-                                    bool overwrite)
+virQuotaGroupBuild(virQuotaTenant *tenant,
+                   bool overwrite)
 {
-    const char *group = tenant->group;
-    virStorageBackendQuotaLVMDevice *pvs = NULL;
-    size_t npvs = 0;
-    g_autoptr(virCommand) cmd = NULL;
+    virStoragePoolDef *def = tenant->def;
+    g_autoptr(GPtrArray) devices = NULL;
+    g_autoptr(GPtrArray) added = g_ptr_array_new();
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
     bool exists = false;
-    size_t nadded = 0;
     size_t i;
-    size_t j;
-    int ret = -1;
 
-    if (virStorageBackendQuotaLVMReadDevices(&pvs, &npvs) < 0)
-        goto cleanup;
+    if (!(devices = lvm_devices_read(&why))) {
+        virQuotaReportRefusal(tenant->def, &why);
+        return -1;
+    }
 
-    for (i = 0; i < npvs; i++) {
-        if (STREQ_NULLABLE(pvs[i].group, group))
+    for (i = 0; i < devices->len; i++) {
+        const LvmDevice *device = g_ptr_array_index(devices, i);
+
+        if (STREQ(device->group, tenant->group))
             exists = true;
     }
 
     if (!exists && def->source.ndevice == 0) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("volume group '%1$s' does not exist and pool '%2$s' names no device to make it on: add <device path='...'/> to <source>, or make the group with vgcreate"),
-                       group, def->name);
-        goto cleanup;
+                       tenant->group, def->name);
+        return -1;
     }
-
-    cmd = virStorageBackendQuotaLVMCommand(exists ? "vgextend" : VGCREATE);
-    virCommandAddArgList(cmd, "--yes", "--metadatasize", METADATA_AREA_SIZE,
-                         group, NULL);
 
     for (i = 0; i < def->source.ndevice; i++) {
         const char *path = def->source.devices[i].path;
-        const virStorageBackendQuotaLVMDevice *pv = NULL;
-        bool needed;
+        const LvmDevice *device = virQuotaDeviceFind(devices, path);
 
-        for (j = 0; j < npvs; j++) {
-            if (virStorageBackendQuotaLVMIsSameDevice(path, pvs[j].path))
-                pv = &pvs[j];
-        }
+        if (device && STREQ(device->group, tenant->group))
+            continue;
 
-        if (virStorageBackendQuotaLVMPrepareDevice(tenant, path, pv, overwrite,
-                                                   &needed) < 0)
-            goto cleanup;
+        if (virQuotaDevicePrepare(tenant, path, device, overwrite) < 0)
+            return -1;
 
-        if (needed) {
-            virCommandAddArg(cmd, path);
-            nadded++;
-        }
+        g_ptr_array_add(added, (void *) path);
     }
 
-    /* vgcreate and vgextend make devices into physical volumes by themselves */
-    if (nadded > 0 &&
-        virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0)
-        goto cleanup;
+    if (added->len == 0)
+        return 0;
 
-    ret = 0;
-
- cleanup:
-    virStorageBackendQuotaLVMFreeDevices(pvs, npvs);
-    return ret;
-}
-
-
-/**
- * virStorageBackendQuotaLVMGetMetadataSize:
- * @limit: limit of a tenant in bytes
- * @chunk: bytes of a chunk of its thin pool
- *
- * Returns the bytes of metadata that a thin pool needs to reach its limit.
- */
-unsigned long long
-virStorageBackendQuotaLVMGetMetadataSize(unsigned long long limit,
-                                         unsigned long long chunk)
-{
-    unsigned long long size = limit / chunk * THIN_METADATA_PER_CHUNK;
-
-    return MIN(MAX(size, THIN_METADATA_MIN), THIN_METADATA_MAX);
-}
-
-
-/* Sizes of a new thin pool, all in bytes */
-typedef struct _virStorageBackendQuotaLVMThinSizes virStorageBackendQuotaLVMThinSizes;
-struct _virStorageBackendQuotaLVMThinSizes {
-    unsigned long long data;
-    unsigned long long chunk;
-    unsigned long long metadata;
-};
-
-
-/* The first grant is one step.  Metadata is sized for the whole limit at once,
- * as it cannot shrink and a pool that runs out of it is read-only; chunks are
- * as small as that allows, since a chunk is the smallest thing charged. */
-static int
-virStorageBackendQuotaLVMGetThinSizes(const struct quota_limits *limits,
-                                      unsigned long long extent,
-                                      virStorageBackendQuotaLVMThinSizes *sizes)
-{
-    unsigned long long step = limits->step_bytes ? limits->step_bytes
-                                                 : QUOTA_STEP_DEFAULT_BYTES;
-    unsigned long long most = limits->limit_bytes / extent * extent;
-
-    if (most == 0) {
-        char limit[QUOTA_SIZE_MAX_BYTES];
-        char size[QUOTA_SIZE_MAX_BYTES];
-
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("quota limit 'limit' of %1$s is less than an extent of the volume group, %2$s: raise it"),
-                       quota_size_format(limits->limit_bytes, limit),
-                       quota_size_format(extent, size));
-        return -1;
-    }
-
-    sizes->data = MIN(VIR_DIV_UP(step, extent) * extent, most);
-
-    sizes->chunk = THIN_CHUNK_MIN;
-    while (limits->limit_bytes / sizes->chunk > THIN_METADATA_MAX / THIN_METADATA_PER_CHUNK)
-        sizes->chunk *= 2;
-
-    sizes->metadata = virStorageBackendQuotaLVMGetMetadataSize(limits->limit_bytes,
-                                                               sizes->chunk);
-    sizes->metadata = VIR_ROUND_UP(sizes->metadata, extent);
-    return 0;
-}
-
-
-static void
-virStorageBackendQuotaLVMAddLimitTags(virCommand *cmd,
-                                      const struct quota_limits *limits)
-{
-    size_t i;
-
-    for (i = 0; i < quota_limit_fields_count; i++) {
-        char tag[QUOTA_TAG_MAX_BYTES];
-
-        if (quota_tag_format_limit(limits, &quota_limit_fields[i], tag) == 0)
-            virCommandAddArgList(cmd, "--addtag", tag, NULL);
-    }
-
-    virCommandAddArg(cmd, "--addtag");
-    virCommandAddArgFormat(cmd, "%s%016" PRIx64, QUOTA_TAG_DEFINITION,
-                           quota_limits_digest(limits));
+    g_ptr_array_add(added, NULL);
+    plan = lvm_plan_group(NULL, tenant->group, exists,
+                          (const char *const *) added->pdata);
+    return virQuotaTenantRun(tenant, plan, &why);
 }
 
 
 static int
-virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
-                                       virStoragePoolDef *def)
+virQuotaThinPoolBuild(virQuotaTenant *tenant)
 {
-    const struct quota_limits *limits = virStorageBackendQuotaLVMGetLimits(def);
-    struct quota_group *others = &tenant->report.others;
-    virStorageBackendQuotaLVMThinSizes sizes;
-    g_autoptr(virCommand) cmd = NULL;
-    char name[QUOTA_LV_MAX_BYTES + 1];
-    char needed[QUOTA_SIZE_MAX_BYTES];
-    char room[QUOTA_SIZE_MAX_BYTES];
+    static const struct quota_limits none;
+    const struct quota_limits *limits = virQuotaPoolDefGetLimits(tenant->def);
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
 
-    if (!limits || limits->limit_bytes == 0) {
-        virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                       _("volume group '%1$s' knows no limit of tenant '%2$s': add <quota:limits><quota:limit unit='GiB'>...</quota:limit></quota:limits> to pool '%3$s'"),
-                       tenant->group, tenant->name, def->name);
-        return -1;
-    }
-
-    if (virStorageBackendQuotaLVMGetThinSizes(limits, tenant->report.extentSize, &sizes) < 0)
-        return -1;
-
-    if (virStorageBackendQuotaLVMTenantCheckPromises(tenant, limits) < 0)
-        return -1;
-
-    /* LVM keeps a spare as large as the largest metadata of the group */
-    if (sizes.data + 2 * sizes.metadata > quota_group_free(others)) {
-        virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("volume group '%1$s' is full: it has %2$s free and not guaranteed to others, the thin pool of tenant '%3$s' begins with %4$s: extend the group with vgextend"),
-                       tenant->group,
-                       quota_size_format(quota_group_free(others), room),
-                       tenant->name,
-                       quota_size_format(sizes.data + 2 * sizes.metadata, needed));
-        return -1;
-    }
-
-    if (quota_name_format_lv(tenant->name, QUOTA_THIN_POOL_VOLUME, name) < 0)
-        return -1;
-
-    cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
-    virCommandAddArgList(cmd,
-                         "--type", "thin-pool",
-                         "--name", name,
-                         "--zero", "y",
-                         "--discards", "passdown",
-                         "--size", NULL);
-    virCommandAddArgFormat(cmd, "%llub", sizes.data);
-    virCommandAddArg(cmd, "--chunksize");
-    virCommandAddArgFormat(cmd, "%llub", sizes.chunk);
-    virCommandAddArg(cmd, "--poolmetadatasize");
-    virCommandAddArgFormat(cmd, "%llub", sizes.metadata);
-    virCommandAddArg(cmd, "--addtag");
-    virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
-    virStorageBackendQuotaLVMAddLimitTags(cmd, limits);
-    virCommandAddArgList(cmd, "--yes", tenant->group, NULL);
-
-    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
+    plan = lvm_plan_pool_build(virQuotaTenantView(tenant), tenant->name,
+                               limits ? limits : &none, &why);
+    return virQuotaTenantRun(tenant, plan, &why);
 }
 
 
 /**
- * virStorageBackendQuotaLVMBuildPool:
+ * virQuotaPoolBuild:
  * @pool: pool object
  * @flags: VIR_STORAGE_POOL_BUILD_*
  *
@@ -339,11 +191,12 @@ virStorageBackendQuotaLVMBuildThinPool(virStorageBackendQuotaLVMTenant *tenant,
  * devices alone; VIR_STORAGE_POOL_BUILD_NO_OVERWRITE makes that an error.
  */
 int
-virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
-                                   unsigned int flags)
+virQuotaPoolBuild(virStoragePoolObj *pool,
+                  unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    const LvmTenant *own;
 
     virCheckFlags(VIR_STORAGE_POOL_BUILD_OVERWRITE |
                   VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, -1);
@@ -351,28 +204,19 @@ virStorageBackendQuotaLVMBuildPool(virStoragePoolObj *pool,
     VIR_EXCLUSIVE_FLAGS_RET(VIR_STORAGE_POOL_BUILD_OVERWRITE,
                             VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, -1);
 
-    if (!(tenant = virStorageBackendQuotaLVMTenantLock(def)) ||
-        virStorageBackendQuotaLVMBuildGroup(tenant, def,
-                                            flags & VIR_STORAGE_POOL_BUILD_OVERWRITE) < 0 ||
-        virStorageBackendQuotaLVMTenantRead(tenant) < 0)
+    if (!(tenant = virQuotaTenantLock(def, "pool-build")) ||
+        virQuotaGroupBuild(tenant, flags & VIR_STORAGE_POOL_BUILD_OVERWRITE) < 0 ||
+        virQuotaTenantRead(tenant) < 0)
         return -1;
 
-    if (tenant->report.thinPool) {
-        if (flags & VIR_STORAGE_POOL_BUILD_NO_OVERWRITE) {
-            virReportError(VIR_ERR_OPERATION_INVALID,
-                           _("volume group '%1$s' has a thin pool of tenant '%2$s' already"),
-                           tenant->group, tenant->name);
-            return -1;
-        }
-    } else {
-        if (virStorageBackendQuotaLVMBuildThinPool(tenant, def) < 0 ||
-            virStorageBackendQuotaLVMTenantRead(tenant) < 0)
-            return -1;
-    }
+    own = virQuotaTenantGet(tenant);
 
-    if (virStorageBackendQuotaLVMTenantRequirePool(tenant, def) < 0 ||
-        virStorageBackendQuotaLVMTenantDefine(tenant, def, def) < 0)
+    if ((!own || !own->thin_pool || flags & VIR_STORAGE_POOL_BUILD_NO_OVERWRITE) &&
+        virQuotaThinPoolBuild(tenant) < 0)
         return -1;
 
-    return virStorageBackendQuotaLVMTenantPublish(tenant, def);
+    if (virQuotaTenantDefine(tenant, def) < 0)
+        return -1;
+
+    return virQuotaTenantPublish(tenant);
 }

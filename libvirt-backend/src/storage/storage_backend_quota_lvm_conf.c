@@ -2,27 +2,23 @@
 /*
  * storage_backend_quota_lvm_conf.c: the limits of a quota-lvm pool in XML
  *
- * Parses and formats <quota:limits> and <quota:layout>, the parts of the
- * pool's definition that stand in the backend's own namespace, and refuses names that LVM or the
- * ledger could not carry before anything is stored.  Which element there is
+ * Parses and formats <quota:limits> and <quota:layout>, the parts of the pool's
+ * definition that stand in the backend's own namespace, and refuses names that
+ * LVM or the ledger could not carry before anything is stored.  Which element there is
  * and in which unit comes from quota_limit_fields alone.
  */
 
 #include <config.h>
 
 #include "storage_backend_quota_lvm_internal.h"
-#include "viralloc.h"
 #include "virerror.h"
-#include "virlog.h"
 #include "virstring.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
-VIR_LOG_INIT("storage.storage_backend_quota_lvm_conf");
-
 
 static void
-virStoragePoolDefQuotaLVMNamespaceFree(void *nsdata)
+virQuotaPoolDefNamespaceFree(void *nsdata)
 {
     g_free(nsdata);
 }
@@ -30,10 +26,10 @@ virStoragePoolDefQuotaLVMNamespaceFree(void *nsdata)
 
 /* Sizes may have a unit, as <capacity> does; other limits may not. */
 static int
-virStoragePoolDefQuotaLVMParseUnit(xmlNodePtr node,
-                                   const struct quota_limit_field *field,
-                                   unsigned long long number,
-                                   uint64_t *value)
+virQuotaPoolDefParseUnit(xmlNodePtr node,
+                         const struct quota_limit_field *field,
+                         unsigned long long number,
+                         uint64_t *value)
 {
     g_autofree char *unit = virXMLPropString(node, "unit");
     int rc;
@@ -64,8 +60,8 @@ virStoragePoolDefQuotaLVMParseUnit(xmlNodePtr node,
 
 
 static int
-virStoragePoolDefQuotaLVMParseLimit(xmlNodePtr node,
-                                    struct quota_limits *limits)
+virQuotaPoolDefParseLimit(xmlNodePtr node,
+                          struct quota_limits *limits)
 {
     const char *name = (const char *) node->name;
     const struct quota_limit_field *field = quota_limit_field_find(name);
@@ -115,7 +111,7 @@ virStoragePoolDefQuotaLVMParseLimit(xmlNodePtr node,
         return -1;
     }
 
-    if (virStoragePoolDefQuotaLVMParseUnit(node, field, number, &value) < 0)
+    if (virQuotaPoolDefParseUnit(node, field, number, &value) < 0)
         return -1;
 
     quota_limit_set(limits, field, value);
@@ -126,7 +122,7 @@ virStoragePoolDefQuotaLVMParseLimit(xmlNodePtr node,
 /* Names become part of LV names, tags and file names.  The common parser knows
  * no alphabet, and there is no other hook before a definition is stored. */
 static int
-virStoragePoolDefQuotaLVMCheckNames(xmlXPathContextPtr ctxt)
+virQuotaPoolDefCheckNames(xmlXPathContextPtr ctxt)
 {
     g_autofree char *group = virXPathString("string(./source/name)", ctxt);
     g_autofree char *tenant = virXPathString("string(./source/tenant/@name)", ctxt);
@@ -149,13 +145,20 @@ virStoragePoolDefQuotaLVMCheckNames(xmlXPathContextPtr ctxt)
         return -1;
     }
 
+    if (quota_name_check_pool(group, tenant, &why) < 0) {
+        virReportError(VIR_ERR_XML_ERROR,
+                       _("tenant name '%1$s' %2$s: choose another with <tenant name='...'/> in <source>"),
+                       tenant, why);
+        return -1;
+    }
+
     return 0;
 }
 
 
 static int
-virStoragePoolDefQuotaLVMParseLimits(xmlNodePtr limitsNode,
-                                     struct quota_limits *limits)
+virQuotaPoolDefParseLimits(xmlNodePtr limitsNode,
+                           struct quota_limits *limits)
 {
     const struct quota_limit_field *field = NULL;
     const char *why = NULL;
@@ -171,7 +174,7 @@ virStoragePoolDefQuotaLVMParseLimits(xmlNodePtr limitsNode,
             return -1;
         }
 
-        if (virStoragePoolDefQuotaLVMParseLimit(node, limits) < 0)
+        if (virQuotaPoolDefParseLimit(node, limits) < 0)
             return -1;
     }
 
@@ -189,15 +192,15 @@ virStoragePoolDefQuotaLVMParseLimits(xmlNodePtr limitsNode,
 
 
 static int
-virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
-                                        void **data)
+virQuotaPoolDefNamespaceParse(xmlXPathContextPtr ctxt,
+                              void **data)
 {
-    g_autofree virStoragePoolQuotaLVMDef *def = NULL;
+    g_autofree virQuotaPoolDef *def = NULL;
     g_autofree xmlNodePtr *nodes = NULL;
     int nnodes;
     size_t i;
 
-    if (virStoragePoolDefQuotaLVMCheckNames(ctxt) < 0)
+    if (virQuotaPoolDefCheckNames(ctxt) < 0)
         return -1;
 
     if ((nnodes = virXPathNodeSet("./quota:*", ctxt, &nodes)) < 0)
@@ -208,7 +211,7 @@ virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
     if (nnodes == 0)
         return 0;
 
-    def = g_new0(virStoragePoolQuotaLVMDef, 1);
+    def = g_new0(virQuotaPoolDef, 1);
 
     for (i = 0; i < nnodes; i++) {
         const char *name = (const char *) nodes[i]->name;
@@ -235,10 +238,10 @@ virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
         *given = true;
 
         if (given == &def->hasDefined) {
-            if (virStoragePoolDefQuotaLVMParseLimits(nodes[i], &def->defined) < 0)
+            if (virQuotaPoolDefParseLimits(nodes[i], &def->defined) < 0)
                 return -1;
         } else {
-            if (virStorageBackendQuotaLVMLayoutParse(nodes[i], &def->layout) < 0)
+            if (virQuotaLayoutParse(nodes[i], &def->layout) < 0)
                 return -1;
         }
     }
@@ -249,8 +252,8 @@ virStoragePoolDefQuotaLVMNamespaceParse(xmlXPathContextPtr ctxt,
 
 
 static void
-virStoragePoolDefQuotaLVMFormatLimits(virBuffer *buf,
-                                      const struct quota_limits *limits)
+virQuotaPoolDefFormatLimits(virBuffer *buf,
+                            const struct quota_limits *limits)
 {
     size_t i;
 
@@ -276,41 +279,41 @@ virStoragePoolDefQuotaLVMFormatLimits(virBuffer *buf,
 
 
 static int
-virStoragePoolDefQuotaLVMNamespaceFormat(virBuffer *buf,
-                                         void *nsdata)
+virQuotaPoolDefNamespaceFormat(virBuffer *buf,
+                               void *nsdata)
 {
-    virStoragePoolQuotaLVMDef *def = nsdata;
+    virQuotaPoolDef *def = nsdata;
 
     if (def->hasCurrent)
-        virStoragePoolDefQuotaLVMFormatLimits(buf, &def->current.limits);
+        virQuotaPoolDefFormatLimits(buf, &def->current.limits);
     else if (def->hasDefined)
-        virStoragePoolDefQuotaLVMFormatLimits(buf, &def->defined);
+        virQuotaPoolDefFormatLimits(buf, &def->defined);
 
     if (def->hasLayout)
-        virStorageBackendQuotaLVMLayoutFormat(buf, &def->layout);
+        virQuotaLayoutFormat(buf, &def->layout);
 
     return 0;
 }
 
 
 /**
- * virStorageBackendQuotaLVMGetLimits:
+ * virQuotaPoolDefGetLimits:
  * @def: pool definition
  *
  * Returns the limits that stand in the definition itself, or NULL if it
  * leaves them to the tags.
  */
 const struct quota_limits *
-virStorageBackendQuotaLVMGetLimits(virStoragePoolDef *def)
+virQuotaPoolDefGetLimits(virStoragePoolDef *def)
 {
-    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+    virQuotaPoolDef *nsdef = def->namespaceData;
 
     return nsdef && nsdef->hasDefined ? &nsdef->defined : NULL;
 }
 
 
 /**
- * virStorageBackendQuotaLVMSetCurrent:
+ * virQuotaPoolDefSetCurrent:
  * @def: pool definition
  * @state: what LVM says of the tenant
  *
@@ -318,13 +321,13 @@ virStorageBackendQuotaLVMGetLimits(virStoragePoolDef *def)
  * changed, so that whoever edits it starts from the truth.
  */
 void
-virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
-                                    const struct quota_state *state)
+virQuotaPoolDefSetCurrent(virStoragePoolDef *def,
+                          const struct quota_state *state)
 {
-    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+    virQuotaPoolDef *nsdef = def->namespaceData;
 
     if (!nsdef)
-        nsdef = def->namespaceData = g_new0(virStoragePoolQuotaLVMDef, 1);
+        nsdef = def->namespaceData = g_new0(virQuotaPoolDef, 1);
 
     nsdef->current = *state;
     nsdef->hasCurrent = true;
@@ -333,25 +336,25 @@ virStorageBackendQuotaLVMSetCurrent(virStoragePoolDef *def,
 
 /* What was set last, NULL if nothing was */
 const struct quota_state *
-virStorageBackendQuotaLVMGetCurrent(virStoragePoolDef *def)
+virQuotaPoolDefGetCurrent(virStoragePoolDef *def)
 {
-    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+    virQuotaPoolDef *nsdef = def->namespaceData;
 
     return nsdef && nsdef->hasCurrent ? &nsdef->current : NULL;
 }
 
 
 /**
- * virStorageBackendQuotaLVMGetLayout:
+ * virQuotaPoolDefGetLayout:
  * @def: pool definition
  *
  * Returns how thick volumes that are made now are to lie, never NULL.
  */
-const virStorageBackendQuotaLVMLayout *
-virStorageBackendQuotaLVMGetLayout(virStoragePoolDef *def)
+const LvmLayout *
+virQuotaPoolDefGetLayout(virStoragePoolDef *def)
 {
-    static const virStorageBackendQuotaLVMLayout linear;
-    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
+    static const LvmLayout linear;
+    virQuotaPoolDef *nsdef = def->namespaceData;
 
     return nsdef && nsdef->hasLayout ? &nsdef->layout : &linear;
 }
@@ -359,24 +362,24 @@ virStorageBackendQuotaLVMGetLayout(virStoragePoolDef *def)
 
 /* Makes the layout of another definition @def's own */
 void
-virStorageBackendQuotaLVMCopyLayout(virStoragePoolDef *def,
-                                    virStoragePoolDef *from)
+virQuotaPoolDefCopyLayout(virStoragePoolDef *def,
+                          virStoragePoolDef *from)
 {
-    virStoragePoolQuotaLVMDef *nsdef = def->namespaceData;
-    virStoragePoolQuotaLVMDef *nsfrom = from->namespaceData;
+    virQuotaPoolDef *nsdef = def->namespaceData;
+    virQuotaPoolDef *nsfrom = from->namespaceData;
 
     if (!nsdef)
-        nsdef = def->namespaceData = g_new0(virStoragePoolQuotaLVMDef, 1);
+        nsdef = def->namespaceData = g_new0(virQuotaPoolDef, 1);
 
     nsdef->hasLayout = nsfrom && nsfrom->hasLayout;
-    nsdef->layout = *virStorageBackendQuotaLVMGetLayout(from);
+    nsdef->layout = *virQuotaPoolDefGetLayout(from);
 }
 
 
-virXMLNamespace virStoragePoolQuotaLVMXMLNamespace = {
-    .parse = virStoragePoolDefQuotaLVMNamespaceParse,
-    .free = virStoragePoolDefQuotaLVMNamespaceFree,
-    .format = virStoragePoolDefQuotaLVMNamespaceFormat,
+virXMLNamespace virQuotaPoolXMLNamespace = {
+    .parse = virQuotaPoolDefNamespaceParse,
+    .free = virQuotaPoolDefNamespaceFree,
+    .format = virQuotaPoolDefNamespaceFormat,
     .prefix = "quota",
     .uri = VIR_STORAGE_POOL_QUOTA_LVM_URI,
 };

@@ -11,91 +11,27 @@
 #include <config.h>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage_backend_quota_lvm_internal.h"
 #include "storage_util.h"
-#include "viralloc.h"
 #include "virerror.h"
 #include "virfdstream.h"
 #include "virfile.h"
-#include "virlog.h"
-#include "virstring.h"
-#include "virthread.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
-
-VIR_LOG_INIT("storage.storage_backend_quota_lvm_copy");
 
 #define COPY_BUFFER_SIZE (1ULL << 20)
 #define COPY_ALIGN 4096ULL
 
 
-/* Copies under way, by the path of what is being made.  The storage driver's
- * other calls see the volume, but not the thread that fills it. */
-struct virStorageBackendQuotaLVMProgress {
-    unsigned long long done;
-    unsigned long long allocation;
-};
-
-static virMutex progressLock = VIR_MUTEX_INITIALIZER;
-static GHashTable *progressTable;
-
-
-static void
-virStorageBackendQuotaLVMSetProgress(const char *path,
-                                     unsigned long long done,
-                                     unsigned long long allocation)
-{
-    struct virStorageBackendQuotaLVMProgress *entry;
-    VIR_LOCK_GUARD lock = virLockGuardLock(&progressLock);
-
-    if (!progressTable)
-        progressTable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-
-    if (!(entry = g_hash_table_lookup(progressTable, path))) {
-        entry = g_new0(struct virStorageBackendQuotaLVMProgress, 1);
-        g_hash_table_insert(progressTable, g_strdup(path), entry);
-    }
-
-    entry->done = MIN(done, allocation);
-    entry->allocation = allocation;
-}
-
-
-/**
- * virStorageBackendQuotaLVMGetProgress:
- * @path: of a thick volume
- * @allocation: set to what is copied already; when all is, to what it takes,
- *              once
- *
- * Returns false if nothing is copied to it.
- */
-bool
-virStorageBackendQuotaLVMGetProgress(const char *path,
-                                     unsigned long long *allocation)
-{
-    struct virStorageBackendQuotaLVMProgress *entry;
-    VIR_LOCK_GUARD lock = virLockGuardLock(&progressLock);
-
-    if (!progressTable || !(entry = g_hash_table_lookup(progressTable, path)))
-        return false;
-
-    *allocation = entry->done;
-    if (entry->done == entry->allocation)
-        g_hash_table_remove(progressTable, path);
-    return true;
-}
-
-
 static int
-virStorageBackendQuotaLVMCopy(virStorageBackendQuotaLVMWriter *writer,
-                              virStorageVolDef *vol,
-                              virStorageVolDef *inputvol)
+virQuotaVolCopy(virQuotaWriter *writer,
+                virStorageVolDef *vol,
+                virStorageVolDef *inputvol)
 {
     const char *path = inputvol->target.path;
-    unsigned long long left = virStorageBackendQuotaLVMWriterGetSize(writer);
+    unsigned long long left = virQuotaWriterGetSize(writer);
     g_autofree char *raw = g_malloc(COPY_BUFFER_SIZE + COPY_ALIGN);
     char *buffer = (char *) VIR_ROUND_UP((uintptr_t) raw, COPY_ALIGN);
     unsigned long long done = 0;
@@ -110,7 +46,7 @@ virStorageBackendQuotaLVMCopy(virStorageBackendQuotaLVMWriter *writer,
         return -1;
     }
 
-    if (virStorageBackendQuotaLVMWriterBegin(writer, 0) < 0)
+    if (virQuotaWriterBegin(writer, 0) < 0)
         return -1;
 
     while (left > 0) {
@@ -127,19 +63,17 @@ virStorageBackendQuotaLVMCopy(virStorageBackendQuotaLVMWriter *writer,
             break;
 
         for (; used < got; used += put) {
-            if ((put = virStorageBackendQuotaLVMWriterPut(writer, buffer + used,
-                                                          got - used)) < 0)
+            if ((put = virQuotaWriterPut(writer, buffer + used,
+                                         got - used)) < 0)
                 return -1;
         }
 
         left -= got;
         done += got;
-        if (!vol->target.sparse)
-            virStorageBackendQuotaLVMSetProgress(vol->target.path, done,
-                                                 vol->target.allocation);
+        virQuotaVolSetProgress(vol, done);
     }
 
-    while ((rc = virStorageBackendQuotaLVMWriterEnd(writer)) == 0);
+    while ((rc = virQuotaWriterEnd(writer)) == 0);
 
     return rc < 0 ? -1 : 0;
 }
@@ -148,25 +82,25 @@ virStorageBackendQuotaLVMCopy(virStorageBackendQuotaLVMWriter *writer,
 /* Converts by libvirt's own steps with qemu-img, which knows no ledger: what it
  * may write at most is reserved first. */
 static int
-virStorageBackendQuotaLVMConvert(virStorageBackendQuotaLVMWriter *writer,
-                                 virStoragePoolObj *pool,
-                                 virStorageVolDef *vol,
-                                 virStorageVolDef *inputvol)
+virQuotaVolConvert(virQuotaWriter *writer,
+                   virStoragePoolObj *pool,
+                   virStorageVolDef *vol,
+                   virStorageVolDef *inputvol)
 {
-    unsigned long long size = virStorageBackendQuotaLVMWriterGetSize(writer);
+    unsigned long long size = virQuotaWriterGetSize(writer);
 
-    if (virStorageBackendQuotaLVMWriterReserve(writer, size) < 0)
+    if (virQuotaWriterReserve(writer, size) < 0)
         return -1;
 
-    return virStorageBackendQuotaLVMLuksQemuImg(pool, vol, inputvol);
+    return virQuotaFormatQemuImg(pool, vol, inputvol);
 }
 
 
 /* What a thick volume holds beyond what is copied to it was another's */
 static int
-virStorageBackendQuotaLVMZeroBeyond(virStoragePoolDef *def,
-                                    virStorageVolDef *vol,
-                                    virStorageVolDef *inputvol)
+virQuotaVolZeroBeyond(virStoragePoolDef *def,
+                      virStorageVolDef *vol,
+                      virStorageVolDef *inputvol)
 {
     const char *path = inputvol->target.path;
     VIR_AUTOCLOSE fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -177,25 +111,25 @@ virStorageBackendQuotaLVMZeroBeyond(virStoragePoolDef *def,
         return -1;
     }
 
-    return virStorageBackendQuotaLVMZeroVol(def, vol, size);
+    return virQuotaZeroVol(def, vol, size);
 }
 
 
 /**
- * virStorageBackendQuotaLVMBuildVolFrom:
+ * virQuotaVolBuildFrom:
  * @pool: pool object
  * @vol: new volume, without content
  * @inputvol: of any pool
  * @flags: VIR_STORAGE_VOL_CREATE_*
  */
 int
-virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
-                                      virStorageVolDef *vol,
-                                      virStorageVolDef *inputvol,
-                                      unsigned int flags)
+virQuotaVolBuildFrom(virStoragePoolObj *pool,
+                     virStorageVolDef *vol,
+                     virStorageVolDef *inputvol,
+                     unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+    g_autoptr(virQuotaWriter) writer = NULL;
     bool file = inputvol->type == VIR_STORAGE_VOL_FILE;
     bool convert;
     int ret;
@@ -220,87 +154,79 @@ virStorageBackendQuotaLVMBuildVolFrom(virStoragePoolObj *pool,
     convert = (file && (inputvol->target.encryption ||
                         (inputvol->target.format != VIR_STORAGE_FILE_RAW &&
                          inputvol->target.format != VIR_STORAGE_FILE_ISO))) ||
-        !virStorageBackendQuotaLVMLuksIsSame(vol, inputvol);
+        !virQuotaLuksIsSame(vol, inputvol);
 
-    if ((convert ? virStorageBackendQuotaLVMZeroVol(def, vol, 0)
-                 : virStorageBackendQuotaLVMZeroBeyond(def, vol, inputvol)) < 0)
+    if ((convert ? virQuotaZeroVol(def, vol, 0)
+                 : virQuotaVolZeroBeyond(def, vol, inputvol)) < 0)
         return -1;
 
-    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)))
+    if (!(writer = virQuotaWriterNew(def, vol)))
         return -1;
 
     if (convert)
-        ret = virStorageBackendQuotaLVMConvert(writer, pool, vol, inputvol);
+        ret = virQuotaVolConvert(writer, pool, vol, inputvol);
     else
-        ret = virStorageBackendQuotaLVMCopy(writer, vol, inputvol);
+        ret = virQuotaVolCopy(writer, vol, inputvol);
 
-    if (!vol->target.sparse)
-        virStorageBackendQuotaLVMSetProgress(vol->target.path,
-                                             vol->target.allocation,
-                                             vol->target.allocation);
-
-    /* Nobody will ask for the end of a copy that failed */
-    if (ret < 0)
-        ignore_value(virStorageBackendQuotaLVMGetProgress(vol->target.path,
-                                                          &vol->target.allocation));
+    virQuotaVolEndProgress(vol, ret < 0);
 
     /* Whatever a copy has where its header was: its user may have put it there */
     if (ret == 0 && vol->target.encryption)
-        ret = virStorageBackendQuotaLVMLuksTag(pool, vol, convert ? 0 :
-                                               MAX(inputvol->target.encryption->payload_offset, 0));
+        ret = virQuotaFormatTag(pool, vol, convert ? 0 :
+                                MAX(inputvol->target.encryption->payload_offset, 0));
 
     if (ret == 0)
-        virStorageBackendQuotaLVMZeroEnd(def, vol);
+        virQuotaZeroEnd(def, vol);
 
     return ret;
 }
 
 
 static ssize_t
-virStorageBackendQuotaLVMUploadWrite(const char *data,
-                                     size_t bytes,
-                                     void *opaque)
+virQuotaUploadWrite(const char *data,
+                    size_t bytes,
+                    void *opaque)
 {
-    return virStorageBackendQuotaLVMWriterPut(opaque, data, bytes);
+    return virQuotaWriterPut(opaque, data, bytes);
 }
 
 
 static int
-virStorageBackendQuotaLVMUploadEnd(void *opaque)
+virQuotaUploadEnd(void *opaque)
 {
-    return virStorageBackendQuotaLVMWriterEnd(opaque);
+    return virQuotaWriterEnd(opaque);
 }
 
 
 static void
-virStorageBackendQuotaLVMUploadFree(void *opaque)
+virQuotaUploadFree(void *opaque)
 {
-    virStorageBackendQuotaLVMWriterFree(opaque);
+    virQuotaWriterFree(opaque);
 }
 
 
 int
-virStorageBackendQuotaLVMUploadVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol,
-                                   virStreamPtr stream,
-                                   unsigned long long offset,
-                                   unsigned long long length,
-                                   unsigned int flags)
+virQuotaVolUpload(virStoragePoolObj *pool,
+                  virStorageVolDef *vol,
+                  virStreamPtr stream,
+                  unsigned long long offset,
+                  unsigned long long length,
+                  unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+    g_autoptr(virQuotaWriter) writer = NULL;
 
-    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)) ||
-        virStorageBackendQuotaLVMWriterBegin(writer, offset) < 0 ||
+    if (!(writer = virQuotaWriterNew(def, vol)) ||
+        virQuotaWriterBegin(writer, offset) < 0 ||
         virStorageBackendVolUploadLocal(pool, vol, stream, offset, length,
                                         flags) < 0)
         return -1;
 
     return virFDStreamSetWriteFunc(stream,
-                                   virStorageBackendQuotaLVMUploadWrite,
-                                   virStorageBackendQuotaLVMUploadEnd,
+                                   virQuotaUploadWrite,
+                                   virQuotaUploadEnd,
                                    g_steal_pointer(&writer),
-                                   virStorageBackendQuotaLVMUploadFree);
+                                   virQuotaUploadFree);
 }
 
 
@@ -308,13 +234,13 @@ virStorageBackendQuotaLVMUploadVol(virStoragePoolObj *pool,
  * over a thin one would first take all the space that it never used: what it
  * has is given back, to be zeroed before anybody gets to read it. */
 int
-virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
-                                 virStorageVolDef *vol,
-                                 unsigned int algorithm,
-                                 unsigned int flags)
+virQuotaVolWipe(virStoragePoolObj *pool,
+                virStorageVolDef *vol,
+                unsigned int algorithm,
+                unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+    g_autoptr(virQuotaWriter) writer = NULL;
 
     if (!vol->target.sparse && virStorageSourceHasBacking(&vol->target)) {
         virReportError(VIR_ERR_NO_SUPPORT,
@@ -328,7 +254,7 @@ virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
     /* libvirt's own writes as much as is allocated, which of raid is more than
      * there is to write to */
     if (!vol->target.sparse && algorithm == VIR_STORAGE_VOL_WIPE_ALG_ZERO)
-        return virStorageBackendQuotaLVMZeroDevice(vol->target.path, 0, 0);
+        return virQuotaZeroDevice(vol->target.path, 0, 0);
 
     if (!vol->target.sparse)
         return virStorageBackendVolWipeLocal(pool, vol, algorithm, flags);
@@ -341,16 +267,16 @@ virStorageBackendQuotaLVMWipeVol(virStoragePoolObj *pool,
         return -1;
     }
 
-    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)))
+    if (!(writer = virQuotaWriterNew(def, vol)))
         return -1;
 
     if (algorithm == VIR_STORAGE_VOL_WIPE_ALG_ZERO &&
-        virStorageBackendQuotaLVMWriterIsExternal(writer)) {
+        virQuotaWriterIsExternal(writer)) {
         virReportError(VIR_ERR_NO_SUPPORT,
                        _("volume '%1$s' is a clone of a base image, and zeroes would take its whole size: use the algorithm 'trim', which shows the image again, or delete it"),
                        vol->target.path);
         return -1;
     }
 
-    return virStorageBackendQuotaLVMWriterDiscardAll(writer);
+    return virQuotaWriterDiscardAll(writer);
 }

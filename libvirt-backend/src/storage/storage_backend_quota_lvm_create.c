@@ -2,69 +2,28 @@
 /*
  * storage_backend_quota_lvm_create.c: new volumes of a tenant
  *
- * What a volume takes is charged before LVM is asked for it, and whatever goes
- * wrong after that leaves neither an LV nor a charge behind.
+ * One that begins with what another holds shares its chunks where LVM can do
+ * that.  What a volume takes is charged before LVM is asked for it, and whatever
+ * goes wrong after that leaves neither an LV nor a charge behind.
  */
 
 #include <config.h>
 
-#include <unistd.h>
-
+#include "device.h"
 #include "storage_backend_quota_lvm_internal.h"
-#include "storage_util.h"
+#include "thin-status.h"
 #include "viralloc.h"
 #include "virerror.h"
-#include "virstring.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
 
-/* @layout: NULL for a thin volume */
+/* What can be told before the group is locked; its name is for the plan.  Sets
+ * @header to what it needs beside its capacity. */
 static int
-virStorageBackendQuotaLVMCreateLV(virStorageBackendQuotaLVMTenant *tenant,
-                                  const char *name,
-                                  unsigned long long bytes,
-                                  const virStorageBackendQuotaLVMLayout *layout)
+virQuotaVolCheckNew(virStorageVolDef *vol,
+                    unsigned long long *header)
 {
-    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCREATE);
-
-    virCommandAddArgList(cmd, "--yes", "--name", name, "--addtag", NULL);
-    virCommandAddArgFormat(cmd, "%s%s", QUOTA_TAG_TENANT, tenant->name);
-
-    if (!layout) {
-        virCommandAddArgList(cmd, "--type", "thin", "--virtualsize", NULL);
-        virCommandAddArgFormat(cmd, "%llub", bytes);
-        virCommandAddArg(cmd, "--thinpool");
-        virCommandAddArgFormat(cmd, "%s/%s", tenant->group,
-                               tenant->report.thinPool->name);
-    } else {
-        /* What a former owner of the extents left must not be mistaken for
-         * the new volume's own file system; the rest of it is zeroed later. */
-        virStorageBackendQuotaLVMLayoutAddArgs(layout, cmd);
-        virCommandAddArgList(cmd,
-                             "--wipesignatures", "y",
-                             "--zero", "y",
-                             "--size", NULL);
-        virCommandAddArgFormat(cmd, "%llub", bytes);
-        virCommandAddArg(cmd, tenant->group);
-    }
-
-    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
-}
-
-
-int
-virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
-                                     virStorageVolDef *vol)
-{
-    const char *why = NULL;
-
-    if (quota_name_check_volume(def->source.tenant, vol->name, &why) < 0) {
-        virReportError(VIR_ERR_INVALID_ARG,
-                       _("volume name '%1$s' %2$s"), vol->name, why);
-        return -1;
-    }
-
     /* The storage driver's own check, for backends without buildVol; a snapshot
      * has its origin's */
     if (vol->target.capacity == 0 && !virStorageSourceHasBacking(&vol->target)) {
@@ -73,235 +32,415 @@ virStorageBackendQuotaLVMCheckNewVol(virStoragePoolDef *def,
         return -1;
     }
 
-    return virStorageBackendQuotaLVMLuksCheck(vol);
-}
-
-
-/* Permissions are only touched on request: opening the device, as a check of
- * them would need, is left to who uses it. */
-static int
-virStorageBackendQuotaLVMSetPerms(virStorageVolDef *vol)
-{
-    virStoragePerms *perms = vol->target.perms;
-    const char *path = vol->target.path;
-
-    if (!perms)
-        return 0;
-
-    if ((perms->uid != (uid_t) -1 || perms->gid != (gid_t) -1) &&
-        chown(path, perms->uid, perms->gid) < 0) {
-        virReportSystemError(errno, _("cannot set file owner '%1$s'"), path);
+    if (vol->target.capacity > LLONG_MAX) {
+        virReportError(VIR_ERR_OVERFLOW,
+                       _("capacity of %1$llu bytes of volume '%2$s' is too large"),
+                       vol->target.capacity, vol->name);
         return -1;
     }
 
-    if (perms->mode != (mode_t) -1 && chmod(path, perms->mode) < 0) {
-        virReportSystemError(errno, _("cannot set file mode '%1$s'"), path);
-        return -1;
-    }
-
-    return 0;
+    return virQuotaLuksCheck(vol, header);
 }
 
 
-/**
- * virStorageBackendQuotaLVMCreateUndo:
- * @tenant: tenant, locked, which had no such volume before
- * @def: pool definition
- * @vol: new volume
- *
- * After an error, which is kept: removes the LV, if there is one, and what was
- * charged for it.  A command of LVM that failed may have made it all the same.
- */
-void
-virStorageBackendQuotaLVMCreateUndo(virStorageBackendQuotaLVMTenant *tenant,
-                                    virStoragePoolDef *def,
-                                    virStorageVolDef *vol)
-{
-    virStorageBackendQuotaLVMLV *lv;
-    virErrorPtr err;
-
-    virErrorPreserveLast(&err);
-
-    if (virStorageBackendQuotaLVMTenantRead(tenant) == 0) {
-        if ((lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name)))
-            ignore_value(virStorageBackendQuotaLVMRemoveLV(tenant, lv->name));
-        else
-            virStorageBackendQuotaLVMZeroEnd(def, vol);
-    }
-
-    ignore_value(virStorageBackendQuotaLVMVolEnd(tenant, def));
-    virErrorRestore(&err);
-}
-
-
-/* The same while neither pool nor tenant is locked: what takes long has failed */
+/* After an error, which is kept: removes what was made of a new volume */
 static void
-virStorageBackendQuotaLVMCreateAbandon(virStoragePoolObj *pool,
-                                       virStorageVolDef *vol)
+virQuotaVolAbandon(virQuotaTenant *tenant,
+                   const char *name)
 {
-    VIR_LOCK_GUARD lock = virObjectLockGuard(pool);
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
+    const LvmLv *lv;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
     virErrorPtr err;
+    int rc;
 
     virErrorPreserveLast(&err);
-    if ((tenant = virStorageBackendQuotaLVMVolBegin(def)))
-        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
+
+    /* Its note stays until it is known to be gone */
+    rc = virQuotaTenantRead(tenant);
+    if (rc == 0 &&
+        (lv = lvm_group_find_lv(virQuotaTenantView(tenant), name)) &&
+        STREQ_NULLABLE(lv->tenant, tenant->name)) {
+        plan = lvm_plan_volume_cut(virQuotaTenantView(tenant), tenant->name, lv, 0);
+        rc = virQuotaTenantRun(tenant, plan, &why);
+    }
+
+    if (rc == 0)
+        virQuotaZeroForget(tenant->group, name);
+
     virErrorRestore(&err);
 }
 
 
 /**
- * virStorageBackendQuotaLVMCreateEnd:
- * @tenant: tenant, locked
- * @def: pool definition
- * @vol: new volume, brought to what LVM says of it; removed again on error
+ * virQuotaVolMake:
+ * @tenant: tenant, read
+ * @vol: new volume, brought to what LVM says of it
+ * @plan: how it is made; NULL: it is refused
+ * @zero: it gets extents that may have been anybody's
+ * @why: why it is refused, or empty
  */
-int
-virStorageBackendQuotaLVMCreateEnd(virStorageBackendQuotaLVMTenant *tenant,
-                                   virStoragePoolDef *def,
-                                   virStorageVolDef *vol)
+static int
+virQuotaVolMake(virQuotaTenant *tenant,
+                virStorageVolDef *vol,
+                LvmPlan *plan,
+                bool zero,
+                LvmRefusal *why)
 {
-    virStorageBackendQuotaLVMLV *lv;
+    const LvmLv *lv;
 
-    if (virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
-        goto error;
-
-    if (!(lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, vol->name))) {
-        virReportError(VIR_ERR_INTERNAL_ERROR,
-                       _("cannot find newly created volume '%1$s'"), vol->name);
-        goto error;
+    if (!plan) {
+        virQuotaReportRefusal(tenant->def, why);
+        return -1;
     }
 
-    virStorageBackendQuotaLVMVolUpdate(def, vol, lv);
+    /* Of one of this name that is gone */
+    virQuotaZeroForget(tenant->group, plan->made);
 
-    if (virStorageBackendQuotaLVMZeroMade(tenant, lv) < 0 ||
-        virStorageBackendQuotaLVMSetPerms(vol) < 0)
+    if ((zero && virQuotaZeroBegin(tenant, plan->made, NULL, 0) < 0) ||
+        virQuotaTenantRun(tenant, plan, why) < 0)
+        goto error;
+
+    lv = lvm_group_find_lv(virQuotaTenantView(tenant), plan->made);
+    virQuotaVolUpdate(tenant->def, vol, lv);
+
+    if (virQuotaZeroMade(tenant, lv) < 0)
         goto error;
 
     return 0;
 
  error:
-    virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
+    /* What a command that still runs makes, the next refresh takes back, by its
+     * note; a volume that another host has made meanwhile is no concern of ours. */
+    if (why->why != LVM_WHY_SLOW && why->error != -EEXIST)
+        virQuotaVolAbandon(tenant, plan->made);
     return -1;
 }
 
 
-static int
-virStorageBackendQuotaLVMCreateFromBacking(virStorageBackendQuotaLVMTenant *tenant,
-                                           virStoragePoolDef *def,
-                                           virStorageVolDef *vol,
-                                           const char *name)
-{
-    g_auto(virStorageBackendQuotaLVMReport) whole = { 0 };
-    virStorageBackendQuotaLVMLV *origin;
-
-    if (virStorageBackendQuotaLVMFindOrigin(tenant, def, vol,
-                                            vol->target.backingStore->path,
-                                            &origin, &whole) < 0)
-        return -1;
-
-    return virStorageBackendQuotaLVMCreateSnapshot(tenant, vol, origin, name,
-                                                   false);
-}
-
-
-static int
-virStorageBackendQuotaLVMCreateEmpty(virStorageBackendQuotaLVMTenant *tenant,
-                                     virStoragePoolDef *def,
-                                     virStorageVolDef *vol,
-                                     const char *name)
-{
-    bool thin = vol->target.allocation < vol->target.capacity;
-    unsigned long long header = virStorageBackendQuotaLVMLuksGetNewHeader(vol);
-    const virStorageBackendQuotaLVMLayout *layout = NULL;
-    unsigned long long bytes;
-    unsigned long long physical;
-
-    if (!thin)
-        layout = virStorageBackendQuotaLVMGetLayout(def);
-
-    if (virStorageBackendQuotaLVMRoundUp(tenant, vol, vol->target.capacity + header,
-                                         layout, &bytes, &physical) < 0)
-        return -1;
-
-    if (!thin &&
-        (virStorageBackendQuotaLVMTenantCharge(tenant, vol->name, physical) < 0 ||
-         virStorageBackendQuotaLVMZeroBegin(tenant, name, NULL, 0) < 0))
-        return -1;
-
-    return virStorageBackendQuotaLVMCreateLV(tenant, name, bytes, layout);
-}
-
-
 /**
- * virStorageBackendQuotaLVMCreateVol:
- * @pool: pool object
- * @vol: volume; one with a backing store is a snapshot of that; any other is
- *       thin if it asks for less allocation than capacity
+ * virQuotaVolFindOrigin:
+ * @tenant: tenant, read, with a thin pool
+ * @vol: who asks
+ * @path: of the LV that it is to begin with, or a volume's name
+ *
+ * Returns a volume of the tenant or a base image of the group.
  */
-int
-virStorageBackendQuotaLVMCreateVol(virStoragePoolObj *pool,
-                                   virStorageVolDef *vol)
+static const LvmLv *
+virQuotaVolFindOrigin(virQuotaTenant *tenant,
+                      virStorageVolDef *vol,
+                      const char *path)
 {
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    char name[QUOTA_LV_MAX_BYTES + 1];
-    int rc;
+    const LvmLv *lv = NULL;
+    const char *name;
 
-    if (virStorageBackendQuotaLVMCheckNewVol(def, vol) < 0 ||
-        quota_name_format_lv(def->source.tenant, vol->name, name) < 0)
-        return -1;
+    if (!strchr(path, '/')) {
+        lv = virQuotaTenantFindVolume(tenant, path);
+    } else if ((name = STRSKIP(path, tenant->def->target.path)) &&
+               name[0] == '/') {
+        lv = lvm_group_find_lv(virQuotaTenantView(tenant), name + 1);
+    }
 
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)) ||
-        virStorageBackendQuotaLVMTenantCheckNew(tenant, vol->name) < 0)
-        return -1;
+    if (lv && !lv->is_hidden &&
+        (lvm_lv_has_tag(lv, LVM_TAG_BASE) ||
+         (STREQ_NULLABLE(lv->tenant, tenant->name) && lv->volume &&
+          !lvm_lv_is_pool(lv))))
+        return lv;
 
-    /* Of one of this name that is gone */
-    virStorageBackendQuotaLVMZeroForget(tenant->group, name);
+    virReportError(VIR_ERR_NO_STORAGE_VOL,
+                   _("volume '%1$s' cannot begin with '%2$s', which is neither a volume of tenant '%3$s' nor a base image of volume group '%4$s': an operator makes one with lvchange --permission r, and lvchange --addtag %5$s"),
+                   vol->name, path, tenant->name, tenant->group, LVM_TAG_BASE);
+    return NULL;
+}
 
-    if (vol->target.encryption && virStorageSourceHasBacking(&vol->target)) {
+
+/* What all thin volumes map, with one more of @origin's size */
+static unsigned long long
+virQuotaVolGetMapped(virQuotaTenant *tenant,
+                     const LvmLv *origin)
+{
+    const LvmTenant *own = virQuotaTenantGet(tenant);
+    uint64_t sum = 0;
+    uint64_t bytes;
+    size_t i;
+
+    if (thin_status_read_mapped(tenant->group, origin->name, &bytes) == 0)
+        sum = bytes;
+
+    for (i = 0; i < own->lvs->len; i++) {
+        const LvmLv *lv = g_ptr_array_index(own->lvs, i);
+
+        if (lvm_lv_is_thin(lv) &&
+            thin_status_read_mapped(tenant->group, lv->name, &bytes) == 0)
+            sum = quota_add_saturating(sum, bytes);
+    }
+
+    return sum;
+}
+
+
+/* As a snapshot or clone of @origin */
+static LvmPlan *
+virQuotaVolPlanCopy(virQuotaTenant *tenant,
+                    virStorageVolDef *vol,
+                    const LvmLv *origin,
+                    bool clone,
+                    LvmRefusal *why)
+{
+    unsigned long long header = virQuotaLuksGetHeader(origin);
+    g_autofree char *tag = virQuotaLuksFindTag(origin);
+    LvmPlan *plan;
+    LvmCopySpec spec = {
+        .volume = vol->name,
+        .origin = origin,
+        .bytes = vol->target.capacity ? vol->target.capacity + header : 0,
+        .cow_bytes = vol->target.has_allocation ? vol->target.allocation
+                                                : UINT64_MAX,
+        .mapped_bytes = virQuotaVolGetMapped(tenant, origin),
+        .is_clone = clone,
+        .is_active = device_is_active(tenant->group, origin->name, NULL),
+        .tag = tag,     /* header and secret are its origin's */
+    };
+
+    plan = lvm_plan_copy(virQuotaTenantView(tenant), tenant->name, &spec, why);
+
+    /* Whose capacity is without the header */
+    if (why->why == LVM_WHY_ORIGIN_LARGER || why->why == LVM_WHY_ORIGIN_FIXED) {
+        why->asked -= header;
+        why->room -= header;
+    }
+
+    return plan;
+}
+
+
+/* With content that it begins with */
+static int
+virQuotaVolCreateSnapshot(virQuotaTenant *tenant,
+                          virStorageVolDef *vol)
+{
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    const LvmLv *origin;
+
+    if (vol->target.encryption) {
         virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
                        _("volume '%1$s' is encrypted as its backing store is: leave out <encryption>"),
                        vol->name);
         return -1;
     }
 
-    if (virStorageSourceHasBacking(&vol->target))
-        rc = virStorageBackendQuotaLVMCreateFromBacking(tenant, def, vol, name);
-    else
-        rc = virStorageBackendQuotaLVMCreateEmpty(tenant, def, vol, name);
-
-    if (rc < 0) {
-        virStorageBackendQuotaLVMCreateUndo(tenant, def, vol);
+    if (!(origin = virQuotaVolFindOrigin(tenant, vol,
+                                         vol->target.backingStore->path)))
         return -1;
-    }
 
-    return virStorageBackendQuotaLVMCreateEnd(tenant, def, vol);
+    plan = virQuotaVolPlanCopy(tenant, vol, origin, false, &why);
+    return virQuotaVolMake(tenant, vol, plan, false, &why);
 }
 
 
 /**
- * virStorageBackendQuotaLVMBuildVol:
+ * virQuotaVolCreate:
+ * @pool: pool object
+ * @vol: volume; one with a backing store is a snapshot of that; any other is
+ *       thin if it asks for less allocation than capacity
+ */
+int
+virQuotaVolCreate(virStoragePoolObj *pool,
+                  virStorageVolDef *vol)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    const LvmLayout *layout = NULL;
+    unsigned long long header;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+
+    if (virQuotaVolCheckNew(vol, &header) < 0 ||
+        !(tenant = virQuotaTenantBegin(def, "vol-create")))
+        return -1;
+
+    if (virStorageSourceHasBacking(&vol->target))
+        return virQuotaVolCreateSnapshot(tenant, vol);
+
+    if (vol->target.allocation >= vol->target.capacity)
+        layout = virQuotaPoolDefGetLayout(def);
+
+    plan = lvm_plan_volume_create(virQuotaTenantView(tenant), tenant->name,
+                                  vol->name, vol->target.capacity + header,
+                                  layout, &why);
+    return virQuotaVolMake(tenant, vol, plan, layout, &why);
+}
+
+
+/* Whether a copy that is to have as much allocation as @vol says may share
+ * chunks with what it is copied from.  A volume that says nothing of its
+ * allocation is to be allocated whole; one that says what the input's own XML
+ * says, as vol-clone does, is to be of the input's kind. */
+static bool
+virQuotaVolWantsThin(virStorageVolDef *vol,
+                     virStorageVolDef *inputvol)
+{
+    return vol->target.has_allocation &&
+        (vol->target.allocation < vol->target.capacity ||
+         vol->target.allocation <= inputvol->target.allocation);
+}
+
+
+/* Whether @vol can be made of @origin at once; reports why it cannot if it must */
+static bool
+virQuotaVolIsInstant(virQuotaTenant *tenant,
+                     virStorageVolDef *vol,
+                     virStorageVolDef *inputvol,
+                     const LvmLv *origin,
+                     bool must)
+{
+    if (!origin || STRNEQ(origin->uuid, NULLSTR_EMPTY(inputvol->key)) ||
+        !lvm_copy_is_instant(virQuotaTenantView(tenant), tenant->name, origin)) {
+        if (must)
+            virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
+                           _("volume '%1$s' is neither thin nor a base image, so it has no instant copy: leave out the reflink flag"),
+                           inputvol->name);
+        return false;
+    }
+
+    if (!virQuotaLuksIsSame(vol, inputvol)) {
+        if (must)
+            virReportError(VIR_ERR_OPERATION_UNSUPPORTED,
+                           _("volumes '%1$s' and '%2$s' are not encrypted with the same secret, so there is no instant copy: leave out the reflink flag"),
+                           inputvol->name, vol->name);
+        return false;
+    }
+
+    return must || virQuotaVolWantsThin(vol, inputvol);
+}
+
+
+/* vol-clone repeats the input's own XML: what it begins with, it copies, and a
+ * header that is copied along has its size */
+static int
+virQuotaVolTakeInput(virStorageVolDef *vol,
+                     virStorageVolDef *inputvol)
+{
+    if (virStorageSourceHasBacking(&vol->target)) {
+        if (!virStorageSourceHasBacking(&inputvol->target) ||
+            STRNEQ_NULLABLE(vol->target.backingStore->path,
+                            inputvol->target.backingStore->path)) {
+            virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
+                           _("volume '%1$s' cannot begin with both backing store '%2$s' and volume '%3$s'"),
+                           vol->name, vol->target.backingStore->path,
+                           inputvol->name);
+            return -1;
+        }
+        g_clear_pointer(&vol->target.backingStore, virObjectUnref);
+    }
+
+    if (vol->target.encryption && inputvol->target.encryption &&
+        inputvol->type == VIR_STORAGE_VOL_BLOCK &&
+        virQuotaLuksIsSame(vol, inputvol))
+        vol->target.encryption->payload_offset =
+            inputvol->target.encryption->payload_offset;
+
+    return 0;
+}
+
+
+/**
+ * virQuotaVolCreateFrom:
+ * @pool: pool object
+ * @vol: new volume
+ * @inputvol: of this pool or of another, of any type
+ * @flags: VIR_STORAGE_VOL_CREATE_*
+ *
+ * Makes @vol as an instant copy of @inputvol where LVM can do that.  Returns
+ * 1 if it did, 0 if the data has to be copied, -1 on error.
+ */
+int
+virQuotaVolCreateFrom(virStoragePoolObj *pool,
+                      virStorageVolDef *vol,
+                      virStorageVolDef *inputvol,
+                      unsigned int flags)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    bool instant = flags & VIR_STORAGE_VOL_CREATE_REFLINK;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    const LvmLv *origin = NULL;
+    unsigned long long header;
+
+    if (virQuotaVolCheckNew(vol, &header) < 0 ||
+        virQuotaVolTakeInput(vol, inputvol) < 0 ||
+        !(tenant = virQuotaTenantBegin(def, "vol-clone")))
+        return -1;
+
+    if (!lvm_plan_check_new(virQuotaTenantView(tenant), tenant->name, vol->name,
+                            NULL, &why)) {
+        lvm_refusal_about(&why, vol->name);
+        virQuotaReportRefusal(def, &why);
+        return -1;
+    }
+
+    if (inputvol->type == VIR_STORAGE_VOL_BLOCK &&
+        !(origin = virQuotaVolFindOrigin(tenant, vol, inputvol->target.path))) {
+        if (instant)
+            return -1;
+        virResetLastError();
+    }
+
+    /* A copy of a thick snapshot is not to have the size of its store */
+    if (origin && lvm_lv_is_thick_snapshot(origin) &&
+        vol->target.allocation == inputvol->target.allocation)
+        vol->target.allocation = vol->target.capacity;
+
+    if (!virQuotaVolIsInstant(tenant, vol, inputvol, origin, instant))
+        return instant ? -1 : 0;
+
+    plan = virQuotaVolPlanCopy(tenant, vol, origin, true, &why);
+    return virQuotaVolMake(tenant, vol, plan, false, &why) < 0 ? -1 : 1;
+}
+
+
+/* While neither pool nor tenant is locked: what takes long has failed */
+static void
+virQuotaVolAbandonUnlocked(virStoragePoolObj *pool,
+                           virStorageVolDef *vol)
+{
+    VIR_LOCK_GUARD lock = virObjectLockGuard(pool);
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    char name[QUOTA_LV_MAX_BYTES + 1];
+    virErrorPtr err;
+
+    virErrorPreserveLast(&err);
+    if (quota_name_format_lv(def->source.tenant, vol->name, name) == 0 &&
+        (tenant = virQuotaTenantBegin(def, "vol-delete")))
+        virQuotaVolAbandon(tenant, name);
+    virErrorRestore(&err);
+}
+
+
+/**
+ * virQuotaVolBuild:
  * @pool: pool object, not locked: this takes its time
  * @vol: shallow copy of a volume that was just made without content
  * @flags: of no use to block volumes
  */
 int
-virStorageBackendQuotaLVMBuildVol(virStoragePoolObj *pool,
-                                  virStorageVolDef *vol,
-                                  unsigned int flags G_GNUC_UNUSED)
+virQuotaVolBuild(virStoragePoolObj *pool,
+                 virStorageVolDef *vol,
+                 unsigned int flags G_GNUC_UNUSED)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
 
     /* A snapshot has its origin's header */
-    if (virStorageBackendQuotaLVMZeroVol(def, vol, 0) < 0 ||
+    if (virQuotaZeroVol(def, vol, 0) < 0 ||
         (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
-         virStorageBackendQuotaLVMLuksFormat(pool, vol) < 0)) {
-        virStorageBackendQuotaLVMCreateAbandon(pool, vol);
+         virQuotaFormatVol(pool, vol) < 0)) {
+        virQuotaVolAbandonUnlocked(pool, vol);
         return -1;
     }
 
-    virStorageBackendQuotaLVMZeroEnd(def, vol);
+    virQuotaZeroEnd(def, vol);
     return 0;
 }

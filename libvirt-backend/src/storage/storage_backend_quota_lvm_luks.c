@@ -2,8 +2,7 @@
 /*
  * storage_backend_quota_lvm_luks.c: volumes that are encrypted with LUKS
  *
- * A volume is formatted by libvirt's own steps with qemu-img, and a tag of its
- * LV tells which secret opens it and where its payload begins.  So nothing has
+ * A tag of its LV tells which secret opens it and where its payload begins.  So nothing has
  * to open every LV to know, and a guest that encrypts by itself is not taken
  * for this.  Copies and snapshots keep both header and tag.
  */
@@ -16,8 +15,6 @@
 #include "datatypes.h"
 #include "driver.h"
 #include "storage_backend_quota_lvm_internal.h"
-#include "storage_util.h"
-#include "viralloc.h"
 #include "virendian.h"
 #include "virerror.h"
 #include "virfile.h"
@@ -42,9 +39,9 @@
 
 
 static int
-virStorageBackendQuotaLVMLuksParseTag(const char *tag,
-                                      unsigned char *uuid,
-                                      int *payload)
+virQuotaLuksParseTag(const char *tag,
+                     unsigned char *uuid,
+                     int *payload)
 {
     g_autofree char *text = NULL;
     const char *value = STRSKIP(tag, QUOTA_TAG_LUKS);
@@ -67,13 +64,13 @@ virStorageBackendQuotaLVMLuksParseTag(const char *tag,
 
 
 /**
- * virStorageBackendQuotaLVMLuksFindTag:
+ * virQuotaLuksFindTag:
  * @lv: any LV
  *
  * Returns its tag that tells of encryption, to be freed, or NULL.
  */
 char *
-virStorageBackendQuotaLVMLuksFindTag(const virStorageBackendQuotaLVMLV *lv)
+virQuotaLuksFindTag(const LvmLv *lv)
 {
     g_auto(GStrv) tags = g_strsplit(lv->tags, ",", 0);
     unsigned char uuid[VIR_UUID_BUFLEN];
@@ -81,7 +78,7 @@ virStorageBackendQuotaLVMLuksFindTag(const virStorageBackendQuotaLVMLV *lv)
     size_t i;
 
     for (i = 0; tags[i]; i++) {
-        if (virStorageBackendQuotaLVMLuksParseTag(tags[i], uuid, &payload) == 0)
+        if (virQuotaLuksParseTag(tags[i], uuid, &payload) == 0)
             return g_strdup(tags[i]);
     }
 
@@ -89,15 +86,27 @@ virStorageBackendQuotaLVMLuksFindTag(const virStorageBackendQuotaLVMLV *lv)
 }
 
 
+/* The tag of a volume that is encrypted as @vol says, to be freed */
+char *
+virQuotaLuksFormatTag(virStorageVolDef *vol,
+                      int payload)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
+    virUUIDFormat(vol->target.encryption->secrets[0]->seclookupdef.u.uuid, uuid);
+    return g_strdup_printf("%s%s/%d", QUOTA_TAG_LUKS, uuid, payload);
+}
+
+
 /* Bytes of @lv that are no part of its capacity */
 unsigned long long
-virStorageBackendQuotaLVMLuksGetHeader(const virStorageBackendQuotaLVMLV *lv)
+virQuotaLuksGetHeader(const LvmLv *lv)
 {
-    g_autofree char *tag = virStorageBackendQuotaLVMLuksFindTag(lv);
+    g_autofree char *tag = virQuotaLuksFindTag(lv);
     unsigned char uuid[VIR_UUID_BUFLEN];
     int payload;
 
-    if (!tag || virStorageBackendQuotaLVMLuksParseTag(tag, uuid, &payload) < 0)
+    if (!tag || virQuotaLuksParseTag(tag, uuid, &payload) < 0)
         return 0;
 
     return payload * 512ULL;
@@ -106,10 +115,10 @@ virStorageBackendQuotaLVMLuksGetHeader(const virStorageBackendQuotaLVMLV *lv)
 
 /* Brings the encryption of @vol to what the tag of @lv says */
 void
-virStorageBackendQuotaLVMLuksUpdate(virStorageVolDef *vol,
-                                    const virStorageBackendQuotaLVMLV *lv)
+virQuotaLuksUpdate(virStorageVolDef *vol,
+                   const LvmLv *lv)
 {
-    g_autofree char *tag = virStorageBackendQuotaLVMLuksFindTag(lv);
+    g_autofree char *tag = virQuotaLuksFindTag(lv);
     virStorageEncryption *enc;
     virStorageEncryptionSecret *secret;
 
@@ -125,8 +134,8 @@ virStorageBackendQuotaLVMLuksUpdate(virStorageVolDef *vol,
     enc->nsecrets = 1;
     enc->secrets = g_new0(virStorageEncryptionSecret *, 1);
     enc->secrets[0] = secret;
-    ignore_value(virStorageBackendQuotaLVMLuksParseTag(tag, secret->seclookupdef.u.uuid,
-                                                       &enc->payload_offset));
+    ignore_value(virQuotaLuksParseTag(tag, secret->seclookupdef.u.uuid,
+                                      &enc->payload_offset));
 
     virStorageEncryptionFree(vol->target.encryption);
     vol->target.encryption = enc;
@@ -143,21 +152,37 @@ virStorageBackendQuotaLVMLuksUpdate(virStorageVolDef *vol,
 }
 
 
+/* What a new volume needs beside its capacity.  One that is to get a copy of
+ * another's header knows how large that is. */
+unsigned long long
+virQuotaLuksGetNewHeader(virStorageVolDef *vol)
+{
+    if (!vol->target.encryption)
+        return 0;
+
+    return vol->target.encryption->payload_offset > 0 ?
+        vol->target.encryption->payload_offset * 512ULL : LUKS_HEADER_SIZE;
+}
+
+
 /**
- * virStorageBackendQuotaLVMLuksCheck:
+ * virQuotaLuksCheck:
  * @vol: volume that may be encrypted
+ * @header: set to what it needs beside its capacity
  *
  * Refuses what cannot be made, before anything is; and turns the usage of a
  * secret into its UUID, which is what the tag can hold.
  */
 int
-virStorageBackendQuotaLVMLuksCheck(virStorageVolDef *vol)
+virQuotaLuksCheck(virStorageVolDef *vol,
+                  unsigned long long *header)
 {
     virStorageEncryption *enc = vol->target.encryption;
     virSecretLookupTypeDef *lookup;
     g_autoptr(virConnect) conn = NULL;
     virSecretPtr secret;
 
+    *header = virQuotaLuksGetNewHeader(vol);
     if (!enc)
         return 0;
 
@@ -196,8 +221,8 @@ virStorageBackendQuotaLVMLuksCheck(virStorageVolDef *vol)
 /* Whether both are encrypted with the same secret: a copy needs no other
  * header than that of its source */
 bool
-virStorageBackendQuotaLVMLuksIsSame(virStorageVolDef *a,
-                                    virStorageVolDef *b)
+virQuotaLuksIsSame(virStorageVolDef *a,
+                   virStorageVolDef *b)
 {
     virStorageEncryption *x = a->target.encryption;
     virStorageEncryption *y = b->target.encryption;
@@ -213,22 +238,9 @@ virStorageBackendQuotaLVMLuksIsSame(virStorageVolDef *a,
 }
 
 
-/* What a new volume needs beside its capacity.  One that is to get a copy of
- * another's header knows how large that is. */
-unsigned long long
-virStorageBackendQuotaLVMLuksGetNewHeader(virStorageVolDef *vol)
-{
-    if (!vol->target.encryption)
-        return 0;
-
-    return vol->target.encryption->payload_offset > 0 ?
-        vol->target.encryption->payload_offset * 512ULL : LUKS_HEADER_SIZE;
-}
-
-
-static int
-virStorageBackendQuotaLVMLuksReadPayload(const char *path,
-                                         int *payload)
+int
+virQuotaLuksReadPayload(const char *path,
+                        int *payload)
 {
     VIR_AUTOCLOSE fd = open(path, O_RDONLY | O_CLOEXEC);
     unsigned char header[LUKS_READ_SIZE];
@@ -248,102 +260,4 @@ virStorageBackendQuotaLVMLuksReadPayload(const char *path,
 
     *payload = virReadBufInt32BE(header + LUKS_PAYLOAD_OFFSET);
     return 0;
-}
-
-
-/**
- * virStorageBackendQuotaLVMLuksTag:
- * @pool: pool object, not locked
- * @vol: shallow copy of a new volume that has its header
- * @payload: where the payload begins, sectors; 0: the header is to tell
- *
- * Tags the LV, and brings the volume itself to what the tag says: its strings
- * are no longer those of @vol.
- */
-int
-virStorageBackendQuotaLVMLuksTag(virStoragePoolObj *pool,
-                                 virStorageVolDef *vol,
-                                 int payload)
-{
-    VIR_LOCK_GUARD lock = virObjectLockGuard(pool);
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMTenant) tenant = NULL;
-    g_autoptr(virCommand) cmd = virStorageBackendQuotaLVMCommand(LVCHANGE);
-    virStorageBackendQuotaLVMLV *lv;
-    virStorageVolDef *shown;
-    char uuid[VIR_UUID_STRING_BUFLEN];
-
-    if (payload == 0 &&
-        virStorageBackendQuotaLVMLuksReadPayload(vol->target.path, &payload) < 0)
-        return -1;
-
-    if (!(tenant = virStorageBackendQuotaLVMVolBegin(def)))
-        return -1;
-
-    if (!(lv = virStorageBackendQuotaLVMFindLV(tenant, vol))) {
-        virReportError(VIR_ERR_NO_STORAGE_VOL,
-                       _("volume '%1$s' vanished while it was encrypted"),
-                       vol->name);
-        return -1;
-    }
-
-    virUUIDFormat(vol->target.encryption->secrets[0]->seclookupdef.u.uuid, uuid);
-    virCommandAddArg(cmd, "--addtag");
-    virCommandAddArgFormat(cmd, "%s%s/%d", QUOTA_TAG_LUKS, uuid, payload);
-    virCommandAddArgFormat(cmd, "%s/%s", tenant->group, lv->name);
-
-    if (virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL) < 0 ||
-        virStorageBackendQuotaLVMVolEnd(tenant, def) < 0)
-        return -1;
-
-    if ((lv = virStorageBackendQuotaLVMFindLV(tenant, vol)) &&
-        (shown = virStorageVolDefFindByName(pool, vol->name)))
-        virStorageBackendQuotaLVMVolUpdate(def, shown, lv);
-    return 0;
-}
-
-
-/**
- * virStorageBackendQuotaLVMLuksQemuImg:
- * @pool: pool object
- * @vol: new volume
- * @inputvol: what it is to hold; NULL: nothing but a header
- *
- * By libvirt's own steps with qemu-img, for which the size of a volume is what
- * a guest sees.
- */
-int
-virStorageBackendQuotaLVMLuksQemuImg(virStoragePoolObj *pool,
-                                     virStorageVolDef *vol,
-                                     virStorageVolDef *inputvol)
-{
-    unsigned long long header = virStorageBackendQuotaLVMLuksGetNewHeader(vol);
-    int ret;
-
-    vol->target.capacity -= header;
-    ret = virStorageBackendCreateVolUsingQemuImg(pool, vol, inputvol, 0);
-    vol->target.capacity += header;
-
-    return ret;
-}
-
-
-/**
- * virStorageBackendQuotaLVMLuksFormat:
- * @pool: pool object, not locked: making a key takes seconds
- * @vol: shallow copy of a new volume that is to be encrypted
- */
-int
-virStorageBackendQuotaLVMLuksFormat(virStoragePoolObj *pool,
-                                    virStorageVolDef *vol)
-{
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
-
-    if (!(writer = virStorageBackendQuotaLVMWriterNew(def, vol)) ||
-        virStorageBackendQuotaLVMWriterReserve(writer, LUKS_HEADER_SIZE) < 0 ||
-        virStorageBackendQuotaLVMLuksQemuImg(pool, vol, NULL) < 0)
-        return -1;
-
-    return virStorageBackendQuotaLVMLuksTag(pool, vol, 0);
 }

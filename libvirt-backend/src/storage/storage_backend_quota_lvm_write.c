@@ -17,15 +17,11 @@
 
 #include "quota-writer.h"
 #include "storage_backend_quota_lvm_internal.h"
-#include "viralloc.h"
+#include "thin-status.h"
 #include "virerror.h"
 #include "virfile.h"
-#include "virlog.h"
-#include "virstring.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
-
-VIR_LOG_INIT("storage.storage_backend_quota_lvm_write");
 
 /* How long a write waits for a sample, and for its thin pool to grow */
 #define WRITE_PATIENCE_NS (10ULL * 1000 * 1000 * 1000)
@@ -35,7 +31,7 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_write");
 #define WRITE_ALIGN 4096ULL
 #define RESERVE_STEP (16ULL << 20)
 
-struct _virStorageBackendQuotaLVMWriter {
+struct _virQuotaWriter {
     char *group;
     char *tenant;
     char *volume;
@@ -62,7 +58,7 @@ struct _virStorageBackendQuotaLVMWriter {
 
 
 void
-virStorageBackendQuotaLVMWriterFree(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterFree(virQuotaWriter *writer)
 {
     if (!writer)
         return;
@@ -85,37 +81,77 @@ virStorageBackendQuotaLVMWriterFree(virStorageBackendQuotaLVMWriter *writer)
 }
 
 
+/* What pool-refresh makes anew is not what may not be opened, or not now. */
+static void
+virQuotaWriterNoLedger(virQuotaWriter *writer,
+                       int rc)
+{
+    switch (-rc) {
+    case ENOENT:
+    case ENODATA:
+    case EILSEQ:
+    case EBADMSG:
+    case ESTALE:
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("the ledger of tenant '%1$s' of volume group '%2$s' %3$s: run pool-refresh"),
+                       writer->tenant, writer->group,
+                       quota_ledger_strerror(rc));
+        break;
+    case EPROTONOSUPPORT:
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("the ledger of tenant '%1$s' of volume group '%2$s' %3$s: restart libvirtd if it was not since an upgrade, else run pool-refresh"),
+                       writer->tenant, writer->group,
+                       quota_ledger_strerror(rc));
+        break;
+    default:
+        virReportSystemError(-rc,
+                             _("cannot open the ledger of tenant '%1$s' of volume group '%2$s'"),
+                             writer->tenant, writer->group);
+        break;
+    }
+}
+
+
+static void
+virQuotaWriterNoPlace(virQuotaWriter *writer,
+                      int rc)
+{
+    switch (-rc) {
+    case EUSERS:
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("cannot write to volume '%1$s' of tenant '%2$s': its ledger takes no further writer"),
+                       writer->volume, writer->tenant);
+        break;
+    case EUCLEAN:
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("cannot write to volume '%1$s' of tenant '%2$s': its ledger contradicts itself, and quota-lvmd makes it anew: try again"),
+                       writer->volume, writer->tenant);
+        break;
+    default:
+        virReportSystemError(-rc,
+                             _("cannot write to volume '%1$s' of tenant '%2$s' by its ledger"),
+                             writer->volume, writer->tenant);
+        break;
+    }
+}
+
+
 static int
-virStorageBackendQuotaLVMWriterAttach(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterAttach(virQuotaWriter *writer)
 {
     char path[QUOTA_LEDGER_PATH_BYTES];
-    struct quota_state state;
     int rc;
 
     if ((rc = quota_ledger_path(writer->group, writer->tenant, path,
                                 sizeof(path))) < 0 ||
         (rc = quota_ledger_open(path, true, &writer->ledger)) < 0) {
-        virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("the ledger of tenant '%1$s' of volume group '%2$s' %3$s: run pool-refresh"),
-                       writer->tenant, writer->group,
-                       quota_ledger_strerror(rc));
-        return -1;
-    }
-
-    quota_state_read(writer->ledger, &state);
-    writer->chunk = state.chunk_bytes;
-    if (writer->chunk == 0) {
-        virReportError(VIR_ERR_INTERNAL_ERROR,
-                       _("the ledger of tenant '%1$s' knows no chunks"),
-                       writer->tenant);
+        virQuotaWriterNoLedger(writer, rc);
         return -1;
     }
 
     if ((rc = quota_writer_attach(writer->ledger, writer->volume,
                                   &writer->writer)) < 0) {
-        virReportSystemError(-rc,
-                             _("cannot write to volume '%1$s' of tenant '%2$s': its ledger takes no further writer"),
-                             writer->volume, writer->tenant);
+        virQuotaWriterNoPlace(writer, rc);
         return -1;
     }
 
@@ -124,21 +160,22 @@ virStorageBackendQuotaLVMWriterAttach(virStorageBackendQuotaLVMWriter *writer)
 
 
 /**
- * virStorageBackendQuotaLVMWriterNew:
+ * virQuotaWriterNew:
  * @def: pool definition
  * @vol: volume that is to be written to
  *
  * One thread at a time may use it.
  */
-virStorageBackendQuotaLVMWriter *
-virStorageBackendQuotaLVMWriterNew(virStoragePoolDef *def,
-                                   virStorageVolDef *vol)
+virQuotaWriter *
+virQuotaWriterNew(virStoragePoolDef *def,
+                  virStorageVolDef *vol)
 {
-    g_autoptr(virStorageBackendQuotaLVMWriter) writer = NULL;
+    const struct quota_state *current = virQuotaPoolDefGetCurrent(def);
+    g_autoptr(virQuotaWriter) writer = NULL;
     g_autofree char *lv = g_path_get_basename(vol->target.path);
     void *buffer;
 
-    writer = g_new0(virStorageBackendQuotaLVMWriter, 1);
+    writer = g_new0(virQuotaWriter, 1);
     writer->group = g_strdup(def->source.name);
     writer->tenant = g_strdup(def->source.tenant);
     writer->volume = g_strdup(vol->name);
@@ -152,10 +189,20 @@ virStorageBackendQuotaLVMWriterNew(virStoragePoolDef *def,
     }
 
     if (vol->target.sparse) {
-        if (virStorageBackendQuotaLVMWriterAttach(writer) < 0)
+        /* By LVM: the ledger is the tenant's QEMU's to write, and this becomes the
+         * size of a buffer. */
+        if (!current || current->chunk_bytes == 0) {
+            virReportError(VIR_ERR_OPERATION_FAILED,
+                           _("the chunks of tenant '%1$s' in volume group '%2$s' are not known: run pool-refresh for pool '%3$s'"),
+                           writer->tenant, writer->group, def->name);
+            return NULL;
+        }
+
+        writer->chunk = current->chunk_bytes;
+        if (virQuotaWriterAttach(writer) < 0)
             return NULL;
         writer->external =
-            virStorageBackendQuotaLVMHasExternalOrigin(writer->group, lv);
+            thin_status_has_external_origin(writer->group, lv);
     }
 
     writer->bufferSize = VIR_ROUND_UP(WRITE_BUFFER_SIZE, writer->chunk);
@@ -168,9 +215,9 @@ virStorageBackendQuotaLVMWriterNew(virStoragePoolDef *def,
 
 
 static void
-virStorageBackendQuotaLVMWriterRefused(virStorageBackendQuotaLVMWriter *writer,
-                                       unsigned long long bytes,
-                                       enum quota_reason reason)
+virQuotaWriterRefused(virQuotaWriter *writer,
+                      unsigned long long bytes,
+                      enum quota_reason reason)
 {
     struct quota_state state;
     char asked[QUOTA_SIZE_MAX_BYTES];
@@ -209,7 +256,7 @@ virStorageBackendQuotaLVMWriterRefused(virStorageBackendQuotaLVMWriter *writer,
 
 
 /**
- * virStorageBackendQuotaLVMWriterReserve:
+ * virQuotaWriterReserve:
  * @writer: writer
  * @bytes: what another program is about to write
  *
@@ -217,8 +264,8 @@ virStorageBackendQuotaLVMWriterRefused(virStorageBackendQuotaLVMWriter *writer,
  * freed; the thin pool has grown that far then.  Nothing for a thick volume.
  */
 int
-virStorageBackendQuotaLVMWriterReserve(virStorageBackendQuotaLVMWriter *writer,
-                                       unsigned long long bytes)
+virQuotaWriterReserve(virQuotaWriter *writer,
+                      unsigned long long bytes)
 {
     if (!writer->writer)
         return 0;
@@ -232,7 +279,7 @@ virStorageBackendQuotaLVMWriterReserve(virStorageBackendQuotaLVMWriter *writer,
 
         if (quota_admission_wait(writer->writer, step, WRITE_PATIENCE_NS,
                                  &reason) < 0) {
-            virStorageBackendQuotaLVMWriterRefused(writer, bytes, reason);
+            virQuotaWriterRefused(writer, bytes, reason);
             return -1;
         }
 
@@ -246,10 +293,10 @@ virStorageBackendQuotaLVMWriterReserve(virStorageBackendQuotaLVMWriter *writer,
 
 /* Reads whole blocks around the ends of what is written */
 static int
-virStorageBackendQuotaLVMWriterRead(virStorageBackendQuotaLVMWriter *writer,
-                                    char *buffer,
-                                    unsigned long long offset,
-                                    size_t bytes)
+virQuotaWriterRead(virQuotaWriter *writer,
+                   char *buffer,
+                   unsigned long long offset,
+                   size_t bytes)
 {
     ssize_t got = pread(writer->fd, buffer, bytes, offset);
 
@@ -265,13 +312,13 @@ virStorageBackendQuotaLVMWriterRead(virStorageBackendQuotaLVMWriter *writer,
 
 
 /**
- * virStorageBackendQuotaLVMWriterBegin:
+ * virQuotaWriterBegin:
  * @writer: new writer
  * @offset: where the first byte goes
  */
 int
-virStorageBackendQuotaLVMWriterBegin(virStorageBackendQuotaLVMWriter *writer,
-                                     unsigned long long offset)
+virQuotaWriterBegin(virQuotaWriter *writer,
+                    unsigned long long offset)
 {
     if (offset > writer->size) {
         virReportError(VIR_ERR_INVALID_ARG,
@@ -285,15 +332,15 @@ virStorageBackendQuotaLVMWriterBegin(virStorageBackendQuotaLVMWriter *writer,
     writer->done = 0;
 
     if (writer->used > 0)
-        return virStorageBackendQuotaLVMWriterRead(writer, writer->buffer,
-                                                   writer->start, WRITE_ALIGN);
+        return virQuotaWriterRead(writer, writer->buffer,
+                                  writer->start, WRITE_ALIGN);
     return 0;
 }
 
 
 static bool
-virStorageBackendQuotaLVMIsZero(const char *data,
-                                size_t bytes)
+virQuotaWriterIsZero(const char *data,
+                     size_t bytes)
 {
     return bytes == 0 ||
         (data[0] == '\0' && memcmp(data, data + 1, bytes - 1) == 0);
@@ -301,10 +348,10 @@ virStorageBackendQuotaLVMIsZero(const char *data,
 
 
 static int
-virStorageBackendQuotaLVMWriterWrite(virStorageBackendQuotaLVMWriter *writer,
-                                     const char *data,
-                                     unsigned long long offset,
-                                     size_t bytes)
+virQuotaWriterWrite(virQuotaWriter *writer,
+                    const char *data,
+                    unsigned long long offset,
+                    size_t bytes)
 {
     while (bytes > 0) {
         ssize_t rc = pwrite(writer->fd, data, bytes, offset);
@@ -333,10 +380,10 @@ virStorageBackendQuotaLVMWriterWrite(virStorageBackendQuotaLVMWriter *writer,
 /* At the limit: what holds data already needs no space, as long as nobody takes
  * a snapshot.  A chunk of zeroes is taken for one that is not there. */
 static int
-virStorageBackendQuotaLVMWriterOverwrite(virStorageBackendQuotaLVMWriter *writer,
-                                         const char *data,
-                                         unsigned long long offset,
-                                         size_t bytes)
+virQuotaWriterOverwrite(virQuotaWriter *writer,
+                        const char *data,
+                        unsigned long long offset,
+                        size_t bytes)
 {
     g_autofree char *raw = g_malloc(bytes + WRITE_ALIGN);
     char *old = (char *) VIR_ROUND_UP((uintptr_t) raw, WRITE_ALIGN);
@@ -348,18 +395,18 @@ virStorageBackendQuotaLVMWriterOverwrite(virStorageBackendQuotaLVMWriter *writer
     if (writer->external)
         return 0;
 
-    if (virStorageBackendQuotaLVMWriterRead(writer, old, offset, bytes) < 0)
+    if (virQuotaWriterRead(writer, old, offset, bytes) < 0)
         return -1;
 
     for (i = 0; i < bytes; i += writer->chunk) {
-        if (virStorageBackendQuotaLVMIsZero(old + i, MIN(writer->chunk, bytes - i)))
+        if (virQuotaWriterIsZero(old + i, MIN(writer->chunk, bytes - i)))
             return 0;
     }
 
     epoch = quota_epoch_enter(writer->writer, &lane);
     if (epoch % 2 == 1)
         ret = 0;
-    else if (virStorageBackendQuotaLVMWriterWrite(writer, data, offset, bytes) == 0)
+    else if (virQuotaWriterWrite(writer, data, offset, bytes) == 0)
         ret = 1;
     quota_epoch_leave(writer->writer, lane);
     return ret;
@@ -368,10 +415,10 @@ virStorageBackendQuotaLVMWriterOverwrite(virStorageBackendQuotaLVMWriter *writer
 
 /* Returns 1 when it is written, 0 to be asked again, -1 on error */
 static int
-virStorageBackendQuotaLVMWriterCharged(virStorageBackendQuotaLVMWriter *writer,
-                                       const char *data,
-                                       unsigned long long offset,
-                                       size_t bytes)
+virQuotaWriterCharged(virQuotaWriter *writer,
+                      const char *data,
+                      unsigned long long offset,
+                      size_t bytes)
 {
     unsigned long long first = offset / writer->chunk;
     unsigned long long charge = (VIR_DIV_UP(offset + bytes, writer->chunk) - first) *
@@ -390,17 +437,17 @@ virStorageBackendQuotaLVMWriterCharged(virStorageBackendQuotaLVMWriter *writer,
 
         memset(&writer->admission, 0, sizeof(writer->admission));
         if (rc == -ENOSPC &&
-            (rc = virStorageBackendQuotaLVMWriterOverwrite(writer, data, offset,
-                                                           bytes)) != 0)
+            (rc = virQuotaWriterOverwrite(writer, data, offset,
+                                          bytes)) != 0)
             return rc;
 
         quota_refusal_count(writer->writer);
-        virStorageBackendQuotaLVMWriterRefused(writer, charge, reason);
+        virQuotaWriterRefused(writer, charge, reason);
         return -1;
     }
 
     memset(&writer->admission, 0, sizeof(writer->admission));
-    rc = virStorageBackendQuotaLVMWriterWrite(writer, data, offset, bytes);
+    rc = virQuotaWriterWrite(writer, data, offset, bytes);
     quota_bytes_settle(writer->writer, charge);
     return rc < 0 ? -1 : 1;
 }
@@ -409,9 +456,9 @@ virStorageBackendQuotaLVMWriterCharged(virStorageBackendQuotaLVMWriter *writer,
 /* Gives back chunks that are to be zeroes.  Those of a clone of a base image
  * would show the image again. */
 static int
-virStorageBackendQuotaLVMWriterDiscard(virStorageBackendQuotaLVMWriter *writer,
-                                       unsigned long long offset,
-                                       unsigned long long bytes)
+virQuotaWriterDiscard(virQuotaWriter *writer,
+                      unsigned long long offset,
+                      unsigned long long bytes)
 {
     unsigned long long range[2] = { offset, bytes };
 
@@ -429,9 +476,9 @@ virStorageBackendQuotaLVMWriterDiscard(virStorageBackendQuotaLVMWriter *writer,
 /* How far the same can be done: chunks that are whole and zeroes are given
  * back, all others are written. */
 static unsigned long long
-virStorageBackendQuotaLVMWriterGetRun(virStorageBackendQuotaLVMWriter *writer,
-                                      unsigned long long end,
-                                      bool *zero)
+virQuotaWriterGetRun(virQuotaWriter *writer,
+                     unsigned long long end,
+                     bool *zero)
 {
     unsigned long long at = writer->done;
 
@@ -440,7 +487,7 @@ virStorageBackendQuotaLVMWriterGetRun(virStorageBackendQuotaLVMWriter *writer,
         unsigned long long bytes = MIN(writer->chunk - offset % writer->chunk,
                                        end - at);
         bool now = bytes == writer->chunk && !writer->external &&
-            virStorageBackendQuotaLVMIsZero(writer->buffer + at, bytes);
+            virQuotaWriterIsZero(writer->buffer + at, bytes);
 
         if (at == writer->done)
             *zero = now;
@@ -457,7 +504,7 @@ virStorageBackendQuotaLVMWriterGetRun(virStorageBackendQuotaLVMWriter *writer,
 /* Writes what is in the buffer.  Returns 1 when all of it is written, 0 to be
  * asked again, -1 on error. */
 static int
-virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterFlush(virQuotaWriter *writer)
 {
     unsigned long long end = VIR_ROUND_UP(writer->used, WRITE_ALIGN);
     int rc = 1;
@@ -468,9 +515,9 @@ virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
         char *block = (char *) VIR_ROUND_UP((uintptr_t) raw, WRITE_ALIGN);
         unsigned long long kept = writer->used % WRITE_ALIGN;
 
-        if (virStorageBackendQuotaLVMWriterRead(writer, block,
-                                                writer->start + end - WRITE_ALIGN,
-                                                WRITE_ALIGN) < 0)
+        if (virQuotaWriterRead(writer, block,
+                               writer->start + end - WRITE_ALIGN,
+                               WRITE_ALIGN) < 0)
             return -1;
 
         memcpy(writer->buffer + writer->used, block + kept, WRITE_ALIGN - kept);
@@ -478,8 +525,8 @@ virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
     }
 
     if (!writer->writer) {
-        if (virStorageBackendQuotaLVMWriterWrite(writer, writer->buffer,
-                                                 writer->start, end) < 0)
+        if (virQuotaWriterWrite(writer, writer->buffer,
+                                writer->start, end) < 0)
             return -1;
         writer->done = end;
     }
@@ -490,11 +537,11 @@ virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
         unsigned long long bytes;
         bool zero = false;
 
-        bytes = virStorageBackendQuotaLVMWriterGetRun(writer, end, &zero);
+        bytes = virQuotaWriterGetRun(writer, end, &zero);
         if (zero)
-            rc = virStorageBackendQuotaLVMWriterDiscard(writer, offset, bytes) < 0 ? -1 : 1;
+            rc = virQuotaWriterDiscard(writer, offset, bytes) < 0 ? -1 : 1;
         else
-            rc = virStorageBackendQuotaLVMWriterCharged(writer, data, offset, bytes);
+            rc = virQuotaWriterCharged(writer, data, offset, bytes);
 
         if (rc <= 0)
             return rc;
@@ -510,7 +557,7 @@ virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
 
 
 /**
- * virStorageBackendQuotaLVMWriterPut:
+ * virQuotaWriterPut:
  * @writer: writer, begun
  * @data: what comes next, NULL: zeroes
  * @bytes: how much
@@ -519,9 +566,9 @@ virStorageBackendQuotaLVMWriterFlush(virStorageBackendQuotaLVMWriter *writer)
  * error.  It never waits for more than a few milliseconds beside the disk.
  */
 ssize_t
-virStorageBackendQuotaLVMWriterPut(virStorageBackendQuotaLVMWriter *writer,
-                                   const char *data,
-                                   size_t bytes)
+virQuotaWriterPut(virQuotaWriter *writer,
+                  const char *data,
+                  size_t bytes)
 {
     unsigned long long room;
     int rc;
@@ -529,7 +576,7 @@ virStorageBackendQuotaLVMWriterPut(virStorageBackendQuotaLVMWriter *writer,
     room = writer->bufferSize - writer->start % writer->bufferSize;
 
     if (writer->used >= room) {
-        if ((rc = virStorageBackendQuotaLVMWriterFlush(writer)) <= 0)
+        if ((rc = virQuotaWriterFlush(writer)) <= 0)
             return rc;
         room = writer->bufferSize;
     }
@@ -547,7 +594,7 @@ virStorageBackendQuotaLVMWriterPut(virStorageBackendQuotaLVMWriter *writer,
     /* A long hole at once */
     if (!data && writer->used == 0 && writer->writer && !writer->external &&
         bytes == writer->bufferSize) {
-        if (virStorageBackendQuotaLVMWriterDiscard(writer, writer->start, bytes) < 0)
+        if (virQuotaWriterDiscard(writer, writer->start, bytes) < 0)
             return -1;
         writer->start += bytes;
         return bytes;
@@ -563,19 +610,19 @@ virStorageBackendQuotaLVMWriterPut(virStorageBackendQuotaLVMWriter *writer,
 
 
 /**
- * virStorageBackendQuotaLVMWriterEnd:
+ * virQuotaWriterEnd:
  * @writer: writer, begun
  *
  * Writes what is left and has the disk keep it.  Returns 1, 0 to be asked again,
  * or -1 on error.
  */
 int
-virStorageBackendQuotaLVMWriterEnd(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterEnd(virQuotaWriter *writer)
 {
     int rc;
 
     if (writer->used > 0 &&
-        (rc = virStorageBackendQuotaLVMWriterFlush(writer)) <= 0)
+        (rc = virQuotaWriterFlush(writer)) <= 0)
         return rc;
 
     if (virFileDataSync(writer->fd) < 0) {
@@ -590,7 +637,7 @@ virStorageBackendQuotaLVMWriterEnd(virStorageBackendQuotaLVMWriter *writer)
 
 /* Bytes that fit into the volume */
 unsigned long long
-virStorageBackendQuotaLVMWriterGetSize(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterGetSize(virQuotaWriter *writer)
 {
     return writer->size;
 }
@@ -598,14 +645,14 @@ virStorageBackendQuotaLVMWriterGetSize(virStorageBackendQuotaLVMWriter *writer)
 
 /* Gives all of a thin volume back.  Returns -1 if something is left. */
 int
-virStorageBackendQuotaLVMWriterDiscardAll(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterDiscardAll(virQuotaWriter *writer)
 {
-    return virStorageBackendQuotaLVMWriterDiscard(writer, 0, writer->size);
+    return virQuotaWriterDiscard(writer, 0, writer->size);
 }
 
 
 bool
-virStorageBackendQuotaLVMWriterIsExternal(virStorageBackendQuotaLVMWriter *writer)
+virQuotaWriterIsExternal(virQuotaWriter *writer)
 {
     return writer->external;
 }

@@ -23,7 +23,6 @@
 
 #include "storage_backend_quota_lvm_internal.h"
 #include "storage_source_quota.h"
-#include "viralloc.h"
 #include "virerror.h"
 #include "virfile.h"
 #include "virlog.h"
@@ -45,7 +44,7 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_zero");
 
 
 /**
- * virStorageBackendQuotaLVMZeroDevice:
+ * virQuotaZeroDevice:
  * @path: a thick volume
  * @from: whole blocks
  * @flags: O_EXCL, if nobody may have it open
@@ -53,9 +52,9 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_zero");
  * Writes zeroes from @from to the end, by what the device has for that.
  */
 int
-virStorageBackendQuotaLVMZeroDevice(const char *path,
-                                    unsigned long long from,
-                                    int flags)
+virQuotaZeroDevice(const char *path,
+                   unsigned long long from,
+                   int flags)
 {
     VIR_AUTOCLOSE fd = open(path, O_WRONLY | O_CLOEXEC | flags);
     unsigned long long size = 0;
@@ -87,15 +86,15 @@ virStorageBackendQuotaLVMZeroDevice(const char *path,
 
 
 static char *
-virStorageBackendQuotaLVMNotePath(const char *group,
-                                  const char *lv)
+virQuotaZeroNotePath(const char *group,
+                     const char *lv)
 {
     return g_strdup_printf(NOTES_DIR "/%s/%s", group, lv);
 }
 
 
 static int
-virStorageBackendQuotaLVMSyncDir(const char *path)
+virQuotaZeroSyncDir(const char *path)
 {
     VIR_AUTOCLOSE fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -108,43 +107,14 @@ virStorageBackendQuotaLVMSyncDir(const char *path)
 }
 
 
-/**
- * virStorageBackendQuotaLVMZeroBegin:
- * @tenant: tenant, locked
- * @lv: name of an LV that is to get extents
- * @uuid: its UUID, NULL while it has none
- * @from: the byte from which on it is not zeroed
- */
-int
-virStorageBackendQuotaLVMZeroBegin(virStorageBackendQuotaLVMTenant *tenant,
-                                   const char *lv,
-                                   const char *uuid,
-                                   unsigned long long from)
-{
-    g_autofree char *dir = g_strdup_printf(NOTES_DIR "/%s", tenant->group);
-    g_autofree char *path = virStorageBackendQuotaLVMNotePath(tenant->group, lv);
-    g_autofree char *note = g_strdup_printf("%llu %s\n", from, NULLSTR_EMPTY(uuid));
-
-    if (g_mkdir_with_parents(dir, 0700) < 0) {
-        virReportSystemError(errno, _("cannot create directory '%1$s'"), dir);
-        return -1;
-    }
-
-    if (virFileRewriteStr(path, 0600, note) < 0)
-        return -1;
-
-    return virStorageBackendQuotaLVMSyncDir(dir);
-}
-
-
 /* Returns whether there is a note of @lv. */
 static bool
-virStorageBackendQuotaLVMReadNote(const char *group,
-                                  const char *lv,
-                                  unsigned long long *from,
-                                  char **uuid)
+virQuotaZeroReadNote(const char *group,
+                     const char *lv,
+                     unsigned long long *from,
+                     char **uuid)
 {
-    g_autofree char *path = virStorageBackendQuotaLVMNotePath(group, lv);
+    g_autofree char *path = virQuotaZeroNotePath(group, lv);
     g_autofree char *note = NULL;
     char *end = NULL;
 
@@ -157,12 +127,50 @@ virStorageBackendQuotaLVMReadNote(const char *group,
 }
 
 
+/**
+ * virQuotaZeroBegin:
+ * @tenant: tenant, locked
+ * @lv: name of an LV that is to get extents
+ * @uuid: its UUID, NULL while it has none
+ * @from: the byte from which on it is not zeroed
+ */
+int
+virQuotaZeroBegin(virQuotaTenant *tenant,
+                  const char *lv,
+                  const char *uuid,
+                  unsigned long long from)
+{
+    g_autofree char *dir = g_strdup_printf(NOTES_DIR "/%s", tenant->group);
+    g_autofree char *path = virQuotaZeroNotePath(tenant->group, lv);
+    g_autofree char *note = NULL;
+    g_autofree char *wasUuid = NULL;
+    unsigned long long was;
+
+    /* What was not zeroed before is not zeroed now */
+    if (uuid && virQuotaZeroReadNote(tenant->group, lv, &was, &wasUuid) &&
+        STREQ(wasUuid, uuid))
+        from = MIN(from, was);
+
+    note = g_strdup_printf("%llu %s\n", from, NULLSTR_EMPTY(uuid));
+
+    if (g_mkdir_with_parents(dir, 0700) < 0) {
+        virReportSystemError(errno, _("cannot create directory '%1$s'"), dir);
+        return -1;
+    }
+
+    if (virFileRewriteStr(path, 0600, note) < 0)
+        return -1;
+
+    return virQuotaZeroSyncDir(dir);
+}
+
+
 /* What was unfinished is finished, or gone */
 void
-virStorageBackendQuotaLVMZeroForget(const char *group,
-                                    const char *lv)
+virQuotaZeroForget(const char *group,
+                   const char *lv)
 {
-    g_autofree char *path = virStorageBackendQuotaLVMNotePath(group, lv);
+    g_autofree char *path = virQuotaZeroNotePath(group, lv);
 
     if (unlink(path) < 0 && errno != ENOENT)
         VIR_WARN("cannot remove '%s': %s", path, g_strerror(errno));
@@ -170,138 +178,148 @@ virStorageBackendQuotaLVMZeroForget(const char *group,
 
 
 /**
- * virStorageBackendQuotaLVMZeroMade:
+ * virQuotaZeroTakeBack:
+ * @tenant: tenant, locked
+ * @lv: an LV that was to get extents from @from on, and got none
+ *
+ * Forgets the note, unless it is about something older.
+ */
+void
+virQuotaZeroTakeBack(virQuotaTenant *tenant,
+                     const char *lv,
+                     unsigned long long from)
+{
+    g_autofree char *uuid = NULL;
+    unsigned long long noted;
+
+    if (virQuotaZeroReadNote(tenant->group, lv, &noted, &uuid) && noted >= from)
+        virQuotaZeroForget(tenant->group, lv);
+}
+
+
+/**
+ * virQuotaZeroMade:
  * @tenant: tenant, locked
  * @lv: an LV that was just made
  *
  * From now on its note is about it, and no other of its name.
  */
 int
-virStorageBackendQuotaLVMZeroMade(virStorageBackendQuotaLVMTenant *tenant,
-                                  virStorageBackendQuotaLVMLV *lv)
+virQuotaZeroMade(virQuotaTenant *tenant,
+                 const LvmLv *lv)
 {
     g_autofree char *uuid = NULL;
     unsigned long long from;
 
-    if (!virStorageBackendQuotaLVMReadNote(tenant->group, lv->name, &from, &uuid))
+    if (!virQuotaZeroReadNote(tenant->group, lv->name, &from, &uuid))
         return 0;
 
-    return virStorageBackendQuotaLVMZeroBegin(tenant, lv->name, lv->uuid, from);
+    return virQuotaZeroBegin(tenant, lv->name, lv->uuid, from);
 }
 
 
 /**
- * virStorageBackendQuotaLVMZeroVol:
+ * virQuotaZeroVol:
  * @def: pool definition
  * @vol: volume
  * @content: what the caller writes to it from its beginning on, bytes
  *
  * Zeroes what is not zeroed yet of a volume and is not overwritten anyway.  The
- * note stays until virStorageBackendQuotaLVMZeroEnd.  The group should not be
+ * note stays until virQuotaZeroEnd.  The group should not be
  * locked: this takes its time.
  */
 int
-virStorageBackendQuotaLVMZeroVol(virStoragePoolDef *def,
-                                 virStorageVolDef *vol,
-                                 unsigned long long content)
+virQuotaZeroVol(virStoragePoolDef *def,
+                virStorageVolDef *vol,
+                unsigned long long content)
 {
     char name[QUOTA_LV_MAX_BYTES + 1];
     g_autofree char *uuid = NULL;
     unsigned long long from;
 
     if (quota_name_format_lv(def->source.tenant, vol->name, name) < 0 ||
-        !virStorageBackendQuotaLVMReadNote(def->source.name, name, &from, &uuid))
+        !virQuotaZeroReadNote(def->source.name, name, &from, &uuid))
         return 0;
 
-    return virStorageBackendQuotaLVMZeroDevice(vol->target.path,
-                                               MAX(from, content - content % ZERO_BLOCK),
-                                               0);
+    return virQuotaZeroDevice(vol->target.path,
+                              MAX(from, content - content % ZERO_BLOCK),
+                              0);
 }
 
 
 void
-virStorageBackendQuotaLVMZeroEnd(virStoragePoolDef *def,
-                                 virStorageVolDef *vol)
+virQuotaZeroEnd(virStoragePoolDef *def,
+                virStorageVolDef *vol)
 {
     char name[QUOTA_LV_MAX_BYTES + 1];
 
     if (quota_name_format_lv(def->source.tenant, vol->name, name) == 0)
-        virStorageBackendQuotaLVMZeroForget(def->source.name, name);
+        virQuotaZeroForget(def->source.name, name);
 }
 
 
 /* Removes what was being made, takes from @lv what it was being grown by */
 static int
-virStorageBackendQuotaLVMTakeBack(virStorageBackendQuotaLVMTenant *tenant,
-                                  virStorageBackendQuotaLVMLV *lv,
-                                  unsigned long long from)
+virQuotaZeroCut(virQuotaTenant *tenant,
+                const LvmLv *lv,
+                unsigned long long from)
 {
-    g_autoptr(virCommand) cmd = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
 
     VIR_WARN("LV %s/%s was not finished: what is beyond byte %llu is taken back",
              tenant->group, lv->name, from);
 
-    if (from == 0)
-        return virStorageBackendQuotaLVMRemoveLV(tenant, lv->name);
-
-    cmd = virStorageBackendQuotaLVMCommand("lvreduce");
-    virCommandAddArgList(cmd, "--force", "--size", NULL);
-    virCommandAddArgFormat(cmd, "%llub", from);
-    virCommandAddArgFormat(cmd, "%s/%s", tenant->group, lv->name);
-
-    return virStorageBackendQuotaLVMTenantRun(tenant, cmd, NULL);
+    plan = lvm_plan_volume_cut(virQuotaTenantView(tenant), tenant->name, lv, from);
+    return virQuotaTenantRun(tenant, plan, &why);
 }
 
 
 static void
-virStorageBackendQuotaLVMSettleNote(virStorageBackendQuotaLVMTenant *tenant,
-                                    const char *name,
-                                    bool *changed)
+virQuotaZeroSettleNote(virQuotaTenant *tenant,
+                       const char *name)
 {
     const char *volume = quota_name_parse_lv(tenant->name, name);
-    virStorageBackendQuotaLVMLV *lv;
+    const LvmLv *lv;
     g_autofree char *uuid = NULL;
     unsigned long long from;
 
     if (!volume ||
-        !virStorageBackendQuotaLVMReadNote(tenant->group, name, &from, &uuid))
+        !virQuotaZeroReadNote(tenant->group, name, &from, &uuid))
         return;
 
-    lv = virStorageBackendQuotaLVMFindVolume(&tenant->report, volume);
-    if (lv && (!*uuid || STREQ(uuid, lv->uuid)) && from < lv->size) {
-        *changed = true;
-        if (virStorageBackendQuotaLVMTakeBack(tenant, lv, from) < 0) {
-            VIR_WARN("LV %s/%s stays, with what its extents held before: %s",
-                     tenant->group, name, virGetLastErrorMessage());
-            virResetLastError();
-            return;
-        }
+    lv = virQuotaTenantFindVolume(tenant, volume);
+    if (lv && (!*uuid || STREQ(uuid, lv->uuid)) && from < lv->lv.size_bytes &&
+        virQuotaZeroCut(tenant, lv, from) < 0) {
+        VIR_WARN("LV %s/%s stays, with what its extents held before: %s",
+                 tenant->group, name, virGetLastErrorMessage());
+        virResetLastError();
+        return;
     }
 
-    virStorageBackendQuotaLVMZeroForget(tenant->group, name);
+    virQuotaZeroForget(tenant->group, name);
 }
 
 
 /**
- * virStorageBackendQuotaLVMZeroSettle:
+ * virQuotaZeroSettle:
  * @tenant: tenant, read; read anew if anything was taken back
  *
  * Takes back what a creation or a resize that never ended has left.  Nothing of
  * this libvirtd is under way: pools with jobs are not refreshed.
  */
 int
-virStorageBackendQuotaLVMZeroSettle(virStorageBackendQuotaLVMTenant *tenant)
+virQuotaZeroSettle(virQuotaTenant *tenant)
 {
     g_autofree char *path = g_strdup_printf(NOTES_DIR "/%s", tenant->group);
     g_autoptr(DIR) dir = NULL;
     struct dirent *entry;
-    bool changed = false;
 
     if (virDirOpenQuiet(&dir, path) < 0)
         return 0;
 
     while (virDirRead(dir, &entry, NULL) > 0)
-        virStorageBackendQuotaLVMSettleNote(tenant, entry->d_name, &changed);
+        virQuotaZeroSettleNote(tenant, entry->d_name);
 
-    return changed ? virStorageBackendQuotaLVMTenantRead(tenant) : 0;
+    return 0;
 }

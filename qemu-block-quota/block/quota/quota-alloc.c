@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * New space of a quota node: reserved before a write is issued, settled when
- * it has finished, waited for while the thin pool grows.
+ * it has finished.
  *
- * A write to chunks that are paid for (quota-map.c) takes no lock.  Any other
- * write is listed with its chunks, so that two writes to one new chunk do not
- * both reserve it; the second waits for the first, as it would in the thin
- * pool.  Nothing is held while a request sleeps but its place in that list;
- * while one is in flight that counts on paid chunks, a snapshot waits for it
+ * A write to chunks that are charged already (quota-map.c) takes no lock.  Any
+ * other write is listed with its chunks, so that two writes to one new chunk do
+ * not both reserve it; the second waits for the first, as it would in the thin
+ * pool.  A sleeping request holds nothing but its place in that list.  A
+ * snapshot waits for each write in flight that relies on charged chunks
  * (quota_epoch_enter).
  */
 
@@ -17,15 +17,16 @@
 #include "qapi/error.h"
 #include "qemu/coroutine.h"
 #include "qemu/host-utils.h"
-#include "qemu/lockable.h"
 #include "qemu/units.h"
 
-#include "quota-int.h"
-#include "trace.h"
-
-/* A waiting write looks for its answer this often, and less and less so. */
-#define QUOTA_POLL_MIN_NS (1 * SCALE_MS)
-#define QUOTA_POLL_MAX_NS (20 * SCALE_MS)
+#include "quota-alloc.h"
+#include "quota-child.h"
+#include "quota-map.h"
+#include "quota-mapped.h"
+#include "quota-report.h"
+#include "quota-room.h"
+#include "quota-sample.h"
+#include "quota-waits.h"
 
 /* A thin pool's chunk is a multiple of 64 KiB up to this. */
 #define QUOTA_CHUNK_MAX_BYTES (1 * GiB)
@@ -33,58 +34,13 @@
 /* What a file system allocates at least. */
 #define QUOTA_FILE_BLOCK_BYTES (4 * KiB)
 
-int coroutine_fn quota_co_admit(BlockDriverState *bs, uint64_t bytes,
-                                uint64_t until_ns, enum quota_reason *reason)
-{
-    BDRVQuotaState *s = bs->opaque;
-    struct quota_admission admission = {};
-    uint64_t begin_ns = quota_clock_ns();
-    uint64_t now_ns = begin_ns;
-    bool has_sampled = false;
-    int ret;
-
-    while (true) {
-        ret = quota_admission_poll(s->writer, bytes, now_ns,
-                                   s->opts.wait_timeout_ns, &admission);
-        if (ret != -EAGAIN) {
-            *reason = admission.reason;
-            break;
-        }
-        if (until_ns && quota_room_is_over(bs, until_ns, now_ns)) {
-            ret = -ENOSPC;
-            break;
-        }
-        /*
-         * The first answer of a private ledger is had at once; after it, what
-         * is in flight must get a chance to finish.
-         *
-         * A drain waits for this, at most for wait-timeout: to let the write
-         * go would give space away, to fail it would show the guest an error
-         * that is none.
-         */
-        if (has_sampled || !quota_is_private(s)) {
-            qemu_co_sleep_ns(QEMU_CLOCK_REALTIME,
-                             MIN(QUOTA_POLL_MIN_NS + (now_ns - begin_ns) / 8,
-                                 QUOTA_POLL_MAX_NS));
-        }
-        if (quota_is_private(s)) {
-            quota_co_sample(bs);
-            has_sampled = true;
-        }
-        now_ns = quota_clock_ns();
-    }
-
-    trace_quota_asked(bs, bytes, now_ns - begin_ns, ret,
-                      quota_reason_name(*reason));
-    return ret;
-}
-
 /* Whether a refusal is likely to be final. */
 static bool quota_is_at_limit(BDRVQuotaState *s)
 {
     struct quota_usage usage;
 
-    if (quota_is_private(s) || qatomic_read(&s->standing)) {
+    if (quota_is_private(s) ||
+        qatomic_read(&s->limit_state) != BLOCK_QUOTA_LIMIT_STATE_ADMITTING) {
         return true;
     }
     quota_usage_read(s->ledger, &usage);
@@ -102,8 +58,8 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
     BDRVQuotaState *s = bs->opaque;
     enum quota_reason reason = QUOTA_REASON_ACCOUNTING_LOST;
     uint64_t asked = *needed;
-    /* Below an image format, data says nothing about where a write goes. */
-    bool has_looked = !s->is_flat;
+    /* Below an image format, data does not tell where a write goes. */
+    bool has_checked = !s->is_flat;
     bool has_asked = false;
     uint64_t begin_ns;
     int ret;
@@ -115,22 +71,24 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
     begin_ns = quota_clock_ns();
 
     /*
-     * Overwriting goes on at the limit.  Look before asking where the answer
-     * is known, so that an overwrite costs a read and not a sample; where
-     * room may be on its way, ask first and do not read in vain.
+     * Overwrites continue at the limit.  Where the answer is known, check what
+     * is mapped before asking, so that an overwrite costs a read and not a
+     * sample; where the pool may be growing, ask first and save the read.
      */
-    if (!has_looked && quota_is_at_limit(s)) {
-        *needed = quota_co_look(bs, offset, bytes, charge);
-        has_looked = true;
+    if (!has_checked && quota_is_at_limit(s)) {
+        *needed = quota_co_check_mapped(bs, offset, bytes, charge->chunk_bytes,
+                                        charge->epoch);
+        has_checked = true;
     }
     if (*needed) {
-        ret = quota_co_admit(bs, *needed, 0, &reason);
+        ret = quota_co_admit(bs, *needed, &reason);
         has_asked = true;
     }
-    if (ret < 0 && !has_looked) {
-        *needed = quota_co_look(bs, offset, bytes, charge);
+    if (ret < 0 && !has_checked) {
+        *needed = quota_co_check_mapped(bs, offset, bytes, charge->chunk_bytes,
+                                        charge->epoch);
         if (*needed && *needed < asked) {
-            ret = quota_co_admit(bs, *needed, 0, &reason);
+            ret = quota_co_admit(bs, *needed, &reason);
         }
     }
     if (ret < 0 && *needed && quota_is_private(s) && s->is_flat) {
@@ -140,7 +98,7 @@ quota_co_reserve(BlockDriverState *bs, int64_t offset, int64_t bytes,
 
         if (least < *needed) {
             *needed = least;
-            ret = quota_co_admit(bs, *needed, 0, &reason);
+            ret = quota_co_admit(bs, *needed, &reason);
         }
     }
     if (has_asked) {
@@ -183,15 +141,15 @@ static int coroutine_fn quota_co_refresh_map(BlockDriverState *bs,
 }
 
 /*
- * List a write with the chunks that it has to pay for, once no other write
- * has any of them.  Returns how many there are; if none, it is not listed.
+ * List a write with its uncharged chunks, once no other write has any of them.
+ * Returns how many there are; a write without any is not listed.
  */
 static int64_t coroutine_fn
 quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
               QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
-    int64_t first, end, chunk_bytes, unpaid;
+    int64_t first, end, chunk_bytes, uncharged;
     int ret;
 
     qemu_co_mutex_lock(&s->lock);
@@ -208,14 +166,14 @@ quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
     } while (reqlist_wait_one(&s->charges, first * chunk_bytes,
                               (end - first) * chunk_bytes, &s->lock));
 
-    /* While a snapshot is being taken, nothing counts as paid for. */
-    unpaid = charge->epoch == s->map->epoch
-             ? quota_map_count_unpaid(s, first, end) : end - first;
+    /* While a snapshot is being taken, no chunk counts as charged. */
+    uncharged = charge->epoch == s->map->epoch
+                ? quota_map_count_uncharged(s, first, end) : end - first;
     if (!s->is_flat) {
         /* It may not begin where a chunk does, or need metadata. */
-        unpaid++;
+        uncharged++;
     }
-    if (unpaid) {
+    if (uncharged) {
         reqlist_init_req(&s->charges, &charge->req, first * chunk_bytes,
                          (end - first) * chunk_bytes);
         charge->is_listed = true;
@@ -228,18 +186,18 @@ quota_co_list(BlockDriverState *bs, int64_t offset, int64_t bytes,
         end = (offset + bytes) / chunk_bytes;
     }
     charge->chunk_bytes = chunk_bytes;
-    charge->paid_first = first;
-    charge->paid_end = end;
-    return unpaid;
+    charge->charged_first = first;
+    charge->charged_end = end;
+    return uncharged;
 }
 
-/* -EAGAIN: what the write counted on holds no more; try again. */
+/* -EAGAIN: what the write relied on has changed; try again. */
 static int coroutine_fn GRAPH_RDLOCK
 quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
                     bool may_wait, QuotaCharge *charge)
 {
     BDRVQuotaState *s = bs->opaque;
-    int64_t unpaid;
+    int64_t uncharged;
     uint64_t needed;
     int ret;
 
@@ -253,21 +211,21 @@ quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
     }
     if (quota_co_renew_sample(bs) < 0 ||
         (!quota_is_private(s) && quota_unflushed_bs(bs))) {
-        /* The child was exchanged, or opened anew, for one like this. */
+        /* The child was exchanged or reopened as one that cannot be counted. */
         quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
         return -ENOSPC;
     }
-    unpaid = quota_co_list(bs, offset, bytes, charge);
-    if (unpaid < 0) {
+    uncharged = quota_co_list(bs, offset, bytes, charge);
+    if (uncharged < 0) {
         quota_report_refused(bs, QUOTA_REASON_ACCOUNTING_LOST, bytes);
         return -ENOSPC;
     }
-    if (!unpaid) {
-        /* Somebody else has paid for them meanwhile. */
+    if (!uncharged) {
+        /* Another write has been charged for them meanwhile. */
         return -EAGAIN;
     }
 
-    needed = unpaid * charge->chunk_bytes;
+    needed = uncharged * charge->chunk_bytes;
     ret = may_wait ? quota_co_reserve(bs, offset, bytes, charge, &needed)
                    : quota_bytes_reserve(s->writer, needed);
     if (ret < 0) {
@@ -275,8 +233,8 @@ quota_co_try_charge(BlockDriverState *bs, int64_t offset, int64_t bytes,
     }
     if (needed < charge->req.bytes) {
         /*
-         * Not before the reservation: a snapshot waits for who is announced,
-         * and the pool may only grow after it.
+         * Not before the reservation: a snapshot waits for announced writes,
+         * and the pool can grow only after the snapshot.
          */
         if (quota_epoch_enter(s->writer, &charge->lane) != charge->epoch ||
             charge->epoch % 2) {
@@ -325,26 +283,26 @@ int coroutine_fn quota_co_charge(BlockDriverState *bs, int64_t offset,
     return ret;
 }
 
-/* Settle what was reserved, and leave the list. */
+/* Settle the reserved bytes, and leave the list. */
 static int coroutine_fn GRAPH_RDLOCK
 quota_co_settle_listed(BlockDriverState *bs, QuotaCharge *charge, int ret,
-                       bool is_paid)
+                       bool is_charged)
 {
     BDRVQuotaState *s = bs->opaque;
 
     /*
-     * What is settled must be in the next sample, so it must have left the
-     * host's page cache.  BDRV_REQ_FUA would not do: where it is emulated by
-     * a flush, that comes before the write itself is noted, and is left out
-     * if there was none since the last flush.
+     * The next sample must include every settled write, so the write must have
+     * left the host's page cache.  BDRV_REQ_FUA does not suffice: where a flush
+     * emulates it, the flush comes before the write itself is recorded, and is
+     * omitted if there was no other write since the last flush.
      */
     if (ret >= 0 && charge->needs_flush) {
         ret = bdrv_co_flush(bs->file->bs);
     }
 
     /*
-     * Before the list is left: whoever comes next must not reserve again
-     * what is counted as in flight still.
+     * Before leaving the list: the next write to these chunks must not reserve
+     * while these bytes still count as in flight.
      */
     if (charge->reserved_bytes) {
         quota_bytes_settle(s->writer, charge->reserved_bytes);
@@ -356,9 +314,9 @@ quota_co_settle_listed(BlockDriverState *bs, QuotaCharge *charge, int ret,
     }
 
     qemu_co_mutex_lock(&s->lock);
-    if (ret >= 0 && is_paid) {
-        quota_map_set_paid(s, charge->paid_first, charge->paid_end,
-                           charge->epoch);
+    if (ret >= 0 && is_charged) {
+        quota_map_set_charged(s, charge->charged_first, charge->charged_end,
+                              charge->epoch);
     }
     reqlist_remove_req(&charge->req);
     charge->is_listed = false;
@@ -367,31 +325,17 @@ quota_co_settle_listed(BlockDriverState *bs, QuotaCharge *charge, int ret,
 }
 
 int coroutine_fn quota_co_settle(BlockDriverState *bs, QuotaCharge *charge,
-                                 int ret, bool is_paid)
+                                 int ret, bool is_charged)
 {
     BDRVQuotaState *s = bs->opaque;
 
     if (charge->is_listed) {
-        ret = quota_co_settle_listed(bs, charge, ret, is_paid);
+        ret = quota_co_settle_listed(bs, charge, ret, is_charged);
     }
     if (charge->is_announced) {
         quota_epoch_leave(s->writer, charge->lane);
     }
     return ret;
-}
-
-int coroutine_fn quota_co_wait_epoch(BlockDriverState *bs)
-{
-    BDRVQuotaState *s = bs->opaque;
-    uint64_t begin_ns = quota_clock_ns();
-
-    while (quota_epoch_read(s->writer) % 2) {
-        if (quota_clock_ns() - begin_ns >= s->opts.wait_timeout_ns) {
-            return -ENOSPC;
-        }
-        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, QUOTA_POLL_MIN_NS);
-    }
-    return 0;
 }
 
 void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
@@ -407,10 +351,10 @@ void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
     }
 
     /*
-     * A write that is in flight at the same time could find its chunk taken
-     * away and then say that it is paid for: so the two must not overlap in
-     * chunks.  (Of a chunk that is no power of two, a thin pool's, only whole
-     * ones are given back, and the request itself covers those.)
+     * A write that is in flight at the same time could lose its chunk and then
+     * mark it as charged, so the two must not overlap in chunks.  (A thin
+     * pool's chunk size may not be a power of two.  The pool gives back whole
+     * chunks only, and the request itself covers those.)
      */
     qemu_co_mutex_lock(&s->lock);
     while (chunk_bytes != s->map->chunk_bytes) {
@@ -425,11 +369,12 @@ void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
         qemu_co_mutex_lock(&s->lock);
     }
     /*
-     * Before the request is issued: should it fail half way, more has been
-     * forgotten than was given back, which only means paying twice.
+     * Before the request is issued: should it fail half way, the node has
+     * forgotten more chunks than were given back, and merely charges them
+     * twice.
      */
-    quota_map_clear_paid(s, offset / chunk_bytes,
-                         DIV_ROUND_UP(offset + bytes, chunk_bytes));
+    quota_map_clear_charged(s, offset / chunk_bytes,
+                            DIV_ROUND_UP(offset + bytes, chunk_bytes));
     qemu_co_mutex_unlock(&s->lock);
 }
 
@@ -452,7 +397,7 @@ int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
     if (s->opts.allocation && offset > old_length &&
         (prealloc == PREALLOC_MODE_FALLOC || prealloc == PREALLOC_MODE_FULL)) {
         reserved_bytes = offset - old_length;
-        ret = quota_co_admit(bs, reserved_bytes, 0, &reason);
+        ret = quota_co_admit(bs, reserved_bytes, &reason);
         if (ret < 0) {
             g_autofree char *why = quota_reason_text(bs, reason);
 
@@ -472,10 +417,10 @@ int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
         stat64_add(&s->settled_bytes, reserved_bytes);
     }
     if (s->opts.allocation && offset < old_length) {
-        /* Who wrote to it before it was cut off must not say so afterwards. */
+        /* A write to the tail must not mark it as charged after the cut. */
         qemu_co_mutex_lock(&s->lock);
         reqlist_wait_all(&s->charges, offset, INT64_MAX - offset, &s->lock);
-        quota_map_clear_paid(s, offset / s->map->chunk_bytes, INT64_MAX);
+        quota_map_clear_charged(s, offset / s->map->chunk_bytes, INT64_MAX);
         qemu_co_mutex_unlock(&s->lock);
     }
     return ret;

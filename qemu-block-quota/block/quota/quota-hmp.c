@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * "info block-quota" of the human monitor: what query-block-quota says, for
- * people.
+ * "info block-quota" of the human monitor: query-block-quota in readable form.
  */
 
 #include "qemu/osdep.h"
@@ -26,7 +25,7 @@ static const char *quota_hmp_reason(BlockQuotaReason reason)
     case BLOCK_QUOTA_REASON_GROUP_FULL:
         return "the volume group is full";
     case BLOCK_QUOTA_REASON_ACCOUNTING_LOST:
-        return "nobody can tell what is used";
+        return "usage is unknown";
     default:
         g_assert_not_reached();
     }
@@ -87,7 +86,7 @@ static void quota_hmp_thresholds(Monitor *mon,
 
 static void quota_hmp_node(Monitor *mon, const BlockQuotaInfo *info)
 {
-    const BlockQuotaRefusals *refusals = info->refusals;
+    const BlockQuotaRefusedWrites *refused = info->refused_writes;
 
     monitor_printf(mon, "%s: tenant %s, volume %s\n", info->node_name,
                    info->tenant ?: "(none)", info->volume);
@@ -111,18 +110,17 @@ static void quota_hmp_node(Monitor *mon, const BlockQuotaInfo *info)
     } else {
         monitor_printf(mon, "    Sampled:          never\n");
     }
-    monitor_printf(mon, "    State:            %s: %s\n",
-                   info->refusing ? "refusing"
-                   : info->has_refused_reason ? "waiting for room"
-                   : "admitting",
-                   quota_hmp_reason(info->has_refused_reason
-                                    ? info->refused_reason : info->reason));
-    monitor_printf(mon, "    Refused:          %" PRIu64 " (tenant limit %"
+    monitor_printf(mon, "    Limit state:      %s: %s\n",
+                   BlockQuotaLimitState_str(info->limit_state),
+                   quota_hmp_reason(info->has_limit_reason
+                                    ? info->limit_reason
+                                    : info->sample_reason));
+    monitor_printf(mon, "    Refused writes:   %" PRIu64 " (tenant limit %"
                    PRIu64 ", volume limit %" PRIu64 ", group full %" PRIu64
                    ", accounting lost %" PRIu64 "), tenant's total %" PRIu64
-                   "\n", info->refused, refusals->tenant_limit,
-                   refusals->volume_limit, refusals->group_full,
-                   refusals->accounting_lost, info->refused_total);
+                   "\n", refused->total, refused->tenant_limit,
+                   refused->volume_limit, refused->group_full,
+                   refused->accounting_lost, info->tenant_refused_writes);
     quota_hmp_size(mon, "Charged:", info->charged_bytes);
     quota_hmp_size(mon, "In flight:", info->in_flight_bytes);
     quota_hmp_waits(mon, "Growth waits:", info->growth_waits,

@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which chunks a quota node has paid for.
+ * Which chunks a quota node was charged for.
  *
- * The map belongs to the node and lives in its own memory: losing it, or
- * forgetting a chunk, only means that the chunk is reserved once more until
- * the next sample.  A bit may therefore be cleared at any time, but is set
- * only by a write that has succeeded, or for a chunk that was seen to be
- * allocated.
+ * The map belongs to the node and lives in its own memory: if the node loses
+ * the map, or forgets a chunk, it reserves the chunk once more, until the next
+ * sample.  A bit may therefore be cleared at any time, but is set only by a
+ * write that succeeded, or for a chunk that was found to be allocated.
  *
- * It holds for one epoch of the volume, which a snapshot ends: the next write
- * to each chunk copies it.  A write that counts on the map announces itself
- * for as long as it is in flight, and a snapshot waits for it.
+ * The map is valid for one epoch of the volume, which a snapshot ends: the next
+ * write to each chunk copies the chunk.  A write that relies on the map
+ * announces itself while it is in flight, and a snapshot waits for it.
  *
- * Reading takes no lock, and each thread counts its writes in flight in a lane
- * of its own, so that writes to paid chunks from several threads do not meet.
+ * Readers take no lock, and each thread counts its writes in flight in its own
+ * lane, so that threads that write to charged chunks do not contend.
  */
 
 #include "qemu/osdep.h"
 
 #include "qemu/bitmap.h"
-#include "qemu/units.h"
+#include "qemu/coroutine.h"
 
-#include "quota-int.h"
+#include "quota-map.h"
 
-/* Maps beyond this (2 EiB of 64 KiB chunks) say that somebody is mistaken. */
+/* A larger map (2 EiB of 64 KiB chunks) is a mistake. */
 #define QUOTA_MAP_MAX_CHUNKS (INT64_C(1) << 45)
+
+/* How often to check whether a snapshot has been taken. */
+#define QUOTA_EPOCH_POLL_NS (1 * SCALE_MS)
 
 static QuotaMap *quota_map_new(uint64_t chunk_bytes, int64_t nb_chunks,
                                uint32_t epoch)
@@ -80,7 +82,7 @@ static bool quota_map_has(const QuotaMap *map, int64_t offset, int64_t bytes)
            find_next_zero_bit(map->bits, end, first) >= end;
 }
 
-bool quota_map_is_paid(BDRVQuotaState *s, int64_t offset, int64_t bytes)
+bool quota_map_is_charged(BDRVQuotaState *s, int64_t offset, int64_t bytes)
 {
     RCU_READ_LOCK_GUARD();
     return quota_map_has(qatomic_rcu_read(&s->map), offset, bytes);
@@ -103,23 +105,23 @@ bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes,
     return false;
 }
 
-int64_t quota_map_count_unpaid(BDRVQuotaState *s, int64_t first, int64_t end)
+int64_t quota_map_count_uncharged(BDRVQuotaState *s, int64_t first, int64_t end)
 {
     QuotaMap *map = s->map;
     int64_t known_end = MIN(end, map->nb_chunks);
-    int64_t unpaid = end - MAX(first, known_end);
+    int64_t uncharged = end - MAX(first, known_end);
     int64_t i = first;
 
     while (i < known_end &&
            (i = find_next_zero_bit(map->bits, known_end, i)) < known_end) {
-        unpaid++;
+        uncharged++;
         i++;
     }
-    return unpaid;
+    return uncharged;
 }
 
-void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end,
-                        uint32_t epoch)
+void quota_map_set_charged(BDRVQuotaState *s, int64_t first, int64_t end,
+                           uint32_t epoch)
 {
     QuotaMap *map = s->map;
 
@@ -144,7 +146,7 @@ void quota_map_set_paid(BDRVQuotaState *s, int64_t first, int64_t end,
     }
 }
 
-void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end)
+void quota_map_clear_charged(BDRVQuotaState *s, int64_t first, int64_t end)
 {
     QuotaMap *map = s->map;
 
@@ -152,4 +154,18 @@ void quota_map_clear_paid(BDRVQuotaState *s, int64_t first, int64_t end)
     if (first < end) {
         bitmap_test_and_clear_atomic(map->bits, first, end - first);
     }
+}
+
+int coroutine_fn quota_co_wait_epoch(BlockDriverState *bs)
+{
+    BDRVQuotaState *s = bs->opaque;
+    uint64_t begin_ns = quota_clock_ns();
+
+    while (quota_epoch_read(s->writer) % 2) {
+        if (quota_clock_ns() - begin_ns >= s->opts.wait_timeout_ns) {
+            return -ENOSPC;
+        }
+        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, QUOTA_EPOCH_POLL_NS);
+    }
+    return 0;
 }

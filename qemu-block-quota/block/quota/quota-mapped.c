@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is there already: chunks that a quota node does not remember having
- * paid for, and that can be written to, or zeroed, without new space.
+ * Chunks that are mapped already: a quota node does not remember being charged
+ * for them, but they can be written to, or zeroed, without new space.
  *
- * Asked only where space is short.  The answer may be "not there" for what
- * is, never the other way round but for the case marked FIXME.
+ * Checked only where space is short.  The check may report a mapped chunk as
+ * unmapped, never the reverse, except in the case marked FIXME.
  */
 
 #include "qemu/osdep.h"
@@ -15,7 +15,9 @@
 #include "qemu/memalign.h"
 #include "qemu/units.h"
 
-#include "quota-int.h"
+#include "quota-child.h"
+#include "quota-map.h"
+#include "quota-mapped.h"
 
 /* How much is read at once to see whether a chunk has data. */
 #define QUOTA_PROBE_BYTES (64 * KiB)
@@ -73,20 +75,20 @@ static bool GRAPH_RDLOCK quota_has_block_status(BlockDriverState *bs)
 }
 
 /*
- * Whether a write to a chunk needs no new space because the chunk is there
- * already, though this node does not remember having paid for it.
+ * Whether a write to a chunk needs no new space because the chunk is mapped
+ * already, though this node does not remember being charged for it.
  *
- * A block device does not tell what a thin pool has mapped, but what is not
- * mapped reads as zeroes, so anything else proves that it is.  A mapped chunk
- * of zeroes is taken for a new one.
+ * A block device does not tell what a thin pool has mapped, but an unmapped
+ * chunk reads as zeroes, so any other content proves that the chunk is mapped.
+ * A mapped chunk of zeroes is taken for a new one.
  *
- * Rejected: to let the write through and have the kernel refuse it.  The pool
- * may have free chunks that other writers have reserved, and through the page
- * cache the refusal comes when the write has been acknowledged.
+ * Rejected: letting the write through for the kernel to refuse.  The pool may
+ * have free chunks that other writers have reserved, and through the page cache
+ * the refusal comes after the write was acknowledged.
  *
  * FIXME A chunk that is shared with a snapshot, or comes from an external
- * origin, has content and still takes new space; until the next sample that
- * is not counted.
+ * origin, has content and still takes new space, which is not counted until
+ * the next sample.
  */
 static QuotaMapped coroutine_fn GRAPH_RDLOCK
 quota_co_is_mapped(BlockDriverState *bs, int64_t chunk_start,
@@ -107,24 +109,24 @@ quota_co_is_mapped(BlockDriverState *bs, int64_t chunk_start,
            ? QUOTA_MAPPED_CHUNK : QUOTA_MAPPED_REQUEST;
 }
 
-uint64_t coroutine_fn quota_co_look(BlockDriverState *bs, int64_t offset,
-                                    int64_t bytes, const QuotaCharge *charge)
+uint64_t coroutine_fn
+quota_co_check_mapped(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                      int64_t chunk_bytes, uint32_t epoch)
 {
     BDRVQuotaState *s = bs->opaque;
-    int64_t chunk_bytes = charge->chunk_bytes;
     int64_t chunk = offset / chunk_bytes;
     uint64_t needed = 0;
 
     for (; chunk * chunk_bytes < offset + bytes; chunk++) {
         int64_t start = chunk * chunk_bytes;
 
-        if (quota_map_is_paid(s, start, chunk_bytes)) {
+        if (quota_map_is_charged(s, start, chunk_bytes)) {
             continue;
         }
         switch (quota_co_is_mapped(bs, start, chunk_bytes, offset, bytes)) {
         case QUOTA_MAPPED_CHUNK:
             qemu_co_mutex_lock(&s->lock);
-            quota_map_set_paid(s, chunk, chunk + 1, charge->epoch);
+            quota_map_set_charged(s, chunk, chunk + 1, epoch);
             qemu_co_mutex_unlock(&s->lock);
             break;
         case QUOTA_MAPPED_REQUEST:
@@ -169,7 +171,7 @@ int coroutine_fn quota_co_zero_in_place(BlockDriverState *bs, int64_t offset,
     int ret;
 
     for (; bytes > 0; offset += n, bytes -= n) {
-        /* From the look to the write, no snapshot may come between. */
+        /* No snapshot may come between the check and the write. */
         while (quota_epoch_enter(s->writer, &lane) % 2) {
             quota_epoch_leave(s->writer, lane);
             ret = quota_co_wait_epoch(bs);

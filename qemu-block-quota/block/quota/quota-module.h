@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What QMP commands of the quota filter ask of its driver, which may be a
- * module: the commands are there before it is, and a node cannot be.
+ * What QMP commands need from the driver, which may be a module.  Without the
+ * module the commands exist, and nodes cannot.
  */
 #ifndef BLOCK_QUOTA_MODULE_H
 #define BLOCK_QUOTA_MODULE_H
@@ -10,8 +10,8 @@
 
 /* What requests of a quota node wait for. */
 typedef enum QuotaWait {
-    QUOTA_WAIT_GROWTH,          /* to be told whether there is room */
-    QUOTA_WAIT_LIMIT,           /* for room, see option limit-timeout */
+    QUOTA_WAIT_GROWTH,          /* for the answer whether there is room */
+    QUOTA_WAIT_LIMIT,           /* for room, see limit-timeout */
     QUOTA_WAIT_RATE,            /* for a throughput limit */
     QUOTA_WAIT__MAX
 } QuotaWait;
@@ -30,7 +30,7 @@ typedef struct QuotaOps {
                            Error **errp);
 } QuotaOps;
 
-/* Set when the driver is there. */
+/* Set when the driver is loaded. */
 extern const QuotaOps *quota_ops;
 
 #endif

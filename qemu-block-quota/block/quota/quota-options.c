@@ -2,7 +2,7 @@
 /*
  * Options of the quota driver: parsing and checking.
  *
- * Names and units of the limits are common/policy/limits.c's; the command line writes
+ * common/policy/limits.c defines names and units of the limits; options have
  * '-' where the table has '_'.
  */
 
@@ -10,9 +10,8 @@
 
 #include "qapi/error.h"
 #include "qemu/option.h"
-#include "qemu/units.h"
 
-#include "quota-int.h"
+#include "quota-options.h"
 
 #define QUOTA_OPT_LEDGER "ledger"
 #define QUOTA_OPT_TENANT "tenant"
@@ -56,7 +55,7 @@ static QemuOptsList quota_opts = {
         }, {
             .name = QUOTA_OPT_VOLUME,
             .type = QEMU_OPT_STRING,
-            .help = "name of the volume, as the ledger has it",
+            .help = "name of the volume in the ledger",
         }, {
             .name = QUOTA_OPT_ALLOCATION,
             .type = QEMU_OPT_BOOL,
@@ -64,16 +63,16 @@ static QemuOptsList quota_opts = {
         }, {
             .name = QUOTA_OPT_WAIT_TIMEOUT,
             .type = QEMU_OPT_NUMBER,
-            .help = "seconds to wait to be told whether there is room, "
+            .help = "seconds to wait for the answer whether there is room, "
                 "default 30",
         }, {
             .name = QUOTA_OPT_LIMIT_TIMEOUT,
             .type = QEMU_OPT_NUMBER,
-            .help = "seconds to wait for room where there is none, default 0",
+            .help = "seconds to wait for room when there is none, default 0",
         }, {
             .name = QUOTA_OPT_LIMIT,
             .type = QEMU_OPT_SIZE,
-            .help = "bytes that the child may take up",
+            .help = "bytes that the child may allocate",
         },
         QUOTA_RATE_OPTS("total-bytes-sec", QEMU_OPT_SIZE, "bytes"),
         QUOTA_RATE_OPTS("read-bytes-sec", QEMU_OPT_SIZE, "bytes read"),
@@ -104,7 +103,7 @@ const char *const quota_mutable_opts[] = {
     NULL
 };
 
-/* Whoever opens the node again from its description must not lose a limit. */
+/* A node that is opened again from its description must keep its limits. */
 const char *const quota_strong_runtime_opts[] = {
     QUOTA_OPT_LEDGER,
     QUOTA_OPT_TENANT,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QMP commands of the quota filter.  Part of the block layer, not of the quota
- * module: they answer whether or not the module has been loaded.  What nodes
- * are asked goes through their driver-specific statistics, what they are told
- * through quota_ops.
+ * QMP commands of the quota filter.  They are part of the block layer, not of
+ * the quota module, so they work whether or not the module is loaded.  They
+ * query nodes by driver-specific statistics, and change them by quota_ops.
  */
 
 #include "qemu/osdep.h"
@@ -14,7 +13,6 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-block-quota.h"
 #include "qapi/qapi-types-block-core.h"
-#include "qapi/qapi-visit-block-core.h"
 #include "qapi/qapi-visit-block-quota.h"
 
 #include "quota-module.h"
@@ -35,7 +33,7 @@ static BlockDriverState *quota_find_node(const char *node_name, Error **errp)
         return NULL;
     }
     if (!quota_is_node(bs)) {
-        error_setg(errp, "Node '%s' is no node of the quota driver",
+        error_setg(errp, "Node '%s' is not a quota node",
                    node_name);
         return NULL;
     }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Throughput of a quota node: take a turn on arrival, sleep until it is paid
- * for.
+ * Throughput of a quota node: queue a request that no credit covers, and sleep
+ * until the rates admit it.
  *
- * Who is first in its writer's queue pays; when it has, it wakes the next one,
- * in whatever thread that is.  A drain lets requests go before they have paid:
- * what they owe is paid for before anything else is.  But only by so much, or
- * a guest that has its device reset again and again would never have to pay
- * back; for the rest, a drain takes as long as on a disk of that speed.
+ * The first request in a writer's queue takes from the rate cells; once it has
+ * its cost it wakes the next one, in whatever thread that is.  A drain starts
+ * requests early and debits the cells, so later requests wait for that cost.
+ * It may put the cells only so far ahead, or a guest that resets its device
+ * again and again would escape the rates; beyond that, a drain takes as long as
+ * on a disk of that speed.
  *
  * Each request sleeps in its own AioContext and is woken there.  No lock is
  * held over a yield.
@@ -19,20 +20,21 @@
 #include "qemu/lockable.h"
 #include "system/qtest.h"
 
-#include "quota-int.h"
+#include "quota-rate.h"
+#include "quota-waits.h"
 #include "trace.h"
 
-/* How far a drain lets requests go ahead of the rates. */
+/* How far ahead of the rates a drain may start requests. */
 #define QUOTA_DRAIN_AHEAD_NS NANOSECONDS_PER_SECOND
 
-/* Lives on the stack of a request that waits for its turn. */
+/* Lives on the stack of a queued request. */
 typedef struct QuotaSleeper {
-    struct quota_turn turn;
+    struct quota_request request;
     QemuCoSleep sleep;
     QEMUTimer timer;
     /*
-     * Armed, at once, by a drain and by who is ahead in the queue.  Of
-     * QEMU_CLOCK_REALTIME: QEMU_CLOCK_VIRTUAL may stand still.
+     * Expires at once when a drain, or the request ahead in the queue, arms it.
+     * On QEMU_CLOCK_REALTIME: QEMU_CLOCK_VIRTUAL may be stopped.
      */
     QEMUTimer poke_timer;
     QLIST_ENTRY(QuotaSleeper) next;
@@ -46,7 +48,7 @@ static QEMUClockType quota_clock_type(void)
 
 static uint64_t quota_rate_now_ns(void)
 {
-    /* The cells are in CLOCK_MONOTONIC, for all processes together. */
+    /* The cells are in CLOCK_MONOTONIC, which all processes share. */
     return qtest_enabled() ? qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL)
                            : quota_clock_ns();
 }
@@ -59,36 +61,36 @@ static void quota_sleep_cb(void *opaque)
 }
 
 /*
- * In any thread.  The coroutine may be between asking for its turn and going
- * to sleep: a timer, unlike qemu_co_sleep_wake(), waits until it sleeps, since
- * it runs in the same AioContext.
+ * In any thread.  The coroutine may have queued its request and not be asleep
+ * yet.  Unlike qemu_co_sleep_wake(), a timer waits until it is, since it runs in
+ * the same AioContext.
  */
 static void quota_sleeper_poke(QuotaSleeper *sleeper)
 {
     timer_mod_ns(&sleeper->poke_timer, 0);
 }
 
-static void quota_turn_wake(struct quota_turn *turn)
+static void quota_request_wake(struct quota_request *request)
 {
-    quota_sleeper_poke(container_of(turn, QuotaSleeper, turn));
+    quota_sleeper_poke(container_of(request, QuotaSleeper, request));
 }
 
-/* How long to sleep before the turn is asked for again; 0: go. */
+/* How long to sleep until the next poll; 0: start. */
 static uint64_t quota_drained_wait_ns(BDRVQuotaState *s, QuotaSleeper *sleeper,
                                       uint64_t wait_ns, uint64_t now_ns)
 {
     uint64_t ahead_ns;
 
-    ahead_ns = quota_turn_ahead_ns(s->writer, &sleeper->turn, now_ns);
+    ahead_ns = quota_queue_ahead_ns(s->writer, &sleeper->request, now_ns);
     if (ahead_ns <= QUOTA_DRAIN_AHEAD_NS || qtest_enabled()) {
-        quota_turn_leave(s->writer, &sleeper->turn, now_ns);
+        quota_queue_leave(s->writer, &sleeper->request, now_ns);
         return 0;
     }
     return MIN(wait_ns, ahead_ns - QUOTA_DRAIN_AHEAD_NS);
 }
 
-void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
-                                     bool is_write)
+void coroutine_fn quota_co_queue(BlockDriverState *bs, int64_t bytes,
+                                 bool is_write)
 {
     BDRVQuotaState *s = bs->opaque;
     AioContext *ctx = qemu_get_current_aio_context();
@@ -97,10 +99,10 @@ void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
     uint64_t now_ns = begin_ns;
     uint64_t wait_ns;
     QuotaSleeper sleeper = {
-        .turn.wake = quota_turn_wake,
+        .request.wake = quota_request_wake,
     };
 
-    /* Before the turn is taken, which is when wake may first be called. */
+    /* Before the request is queued: from then on, wake may be called. */
     aio_timer_init(ctx, &sleeper.timer, type, SCALE_NS,
                    quota_sleep_cb, &sleeper);
     aio_timer_init(ctx, &sleeper.poke_timer, QEMU_CLOCK_REALTIME, SCALE_NS,
@@ -109,10 +111,10 @@ void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
         QLIST_INSERT_HEAD(&s->sleepers, &sleeper, next);
     }
 
-    wait_ns = quota_turn_take(s->writer, &sleeper.turn, is_write, bytes,
-                              now_ns);
+    wait_ns = quota_queue_enter(s->writer, &sleeper.request, is_write, bytes,
+                                now_ns);
     while (wait_ns) {
-        /* A drain that begins after this look pokes us. */
+        /* A drain that begins after this check pokes us. */
         if (qatomic_read(&s->is_drained)) {
             wait_ns = quota_drained_wait_ns(s, &sleeper, wait_ns, now_ns);
             if (!wait_ns) {
@@ -122,10 +124,10 @@ void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
         timer_mod_ns(&sleeper.timer, qemu_clock_get_ns(type) + wait_ns);
         qemu_co_sleep(&sleeper.sleep);
         now_ns = quota_rate_now_ns();
-        wait_ns = quota_turn_poll(s->writer, &sleeper.turn, now_ns);
+        wait_ns = quota_queue_poll(s->writer, &sleeper.request, now_ns);
     }
 
-    /* The turn is out of the queue: only a drain could still arm a timer. */
+    /* The request is out of the queue: only a drain could still arm a timer. */
     WITH_QEMU_LOCK_GUARD(&s->sleepers_lock) {
         QLIST_REMOVE(&sleeper, next);
     }
@@ -142,9 +144,8 @@ void coroutine_fn quota_co_take_turn(BlockDriverState *bs, int64_t bytes,
  * Not a counter: a node that is opened within a drained section hears of its
  * beginning more than once, but of its end once.
  */
-void quota_drain_begin(BlockDriverState *bs)
+void quota_rate_drain_begin(BDRVQuotaState *s)
 {
-    BDRVQuotaState *s = bs->opaque;
     QuotaSleeper *sleeper;
 
     QEMU_LOCK_GUARD(&s->sleepers_lock);
@@ -154,15 +155,8 @@ void quota_drain_begin(BlockDriverState *bs)
     }
 }
 
-void quota_drain_end(BlockDriverState *bs)
+void quota_rate_drain_end(BDRVQuotaState *s)
 {
-    BDRVQuotaState *s = bs->opaque;
-
-    /* Nobody exchanges a child but in a drained section. */
-    bdrv_graph_rdlock_main_loop();
-    quota_follow_child(bs);
-    bdrv_graph_rdunlock_main_loop();
-
     QEMU_LOCK_GUARD(&s->sleepers_lock);
     qatomic_set(&s->is_drained, false);
 }

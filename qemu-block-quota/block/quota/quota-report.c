@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a quota node tells: its statistics and image information, and events
- * when a write waits at a limit, is refused, and when that is over.
+ * Reports of a quota node: statistics, image information, and events when a
+ * write waits at a limit, when one is refused, and when one is admitted again.
  *
- * Whatever tells of a refusal tells which limit it was.
+ * Each report of a refusal names the limit.
  */
 
 #include "qemu/osdep.h"
@@ -13,9 +13,12 @@
 #include "qapi/qapi-events-block-quota.h"
 #include "qapi/qapi-visit-block-quota.h"
 #include "qapi/qobject-input-visitor.h"
-#include "qemu/units.h"
 
-#include "quota-int.h"
+#include "quota-options.h"
+#include "quota-report.h"
+#include "quota-sample.h"
+#include "quota-threshold.h"
+#include "quota-waits.h"
 #include "trace.h"
 
 static BlockQuotaReason quota_qapi_reason(enum quota_reason reason)
@@ -43,8 +46,6 @@ char *quota_reason_text(BlockDriverState *bs, enum quota_reason reason)
 
     quota_usage_read(s->ledger, &usage);
     switch (reason) {
-    case QUOTA_REASON_NONE:
-        return g_strdup("there is room");
     case QUOTA_REASON_TENANT_LIMIT:
         if (quota_is_private(s)) {
             return g_strdup_printf("the limit of %" PRIu64 " bytes is reached; "
@@ -65,15 +66,16 @@ char *quota_reason_text(BlockDriverState *bs, enum quota_reason reason)
                                "though the limit of tenant '%s' has; extend "
                                "the volume group", tenant);
     default:
-        return g_strdup_printf("nobody can tell what tenant '%s' uses; see "
-                               "whether quota-lvmd runs", tenant);
+        return g_strdup_printf("usage of tenant '%s' is unknown; check that "
+                               "quota-lvmd is running", tenant);
     }
 }
 
 /* ---- events ------------------------------------------------------------- */
 
-static void quota_send_standing(BlockDriverState *bs, QuotaStanding standing,
-                                enum quota_reason reason, uint64_t bytes)
+static void quota_send_limit_state(BlockDriverState *bs,
+                                   BlockQuotaLimitState state,
+                                   enum quota_reason reason, uint64_t bytes)
 {
     BDRVQuotaState *s = bs->opaque;
     const char *node_name = bdrv_get_node_name(bs);
@@ -87,8 +89,8 @@ static void quota_send_standing(BlockDriverState *bs, QuotaStanding standing,
                 quota_own_volume(s, &volume);
     has_used = has_limit && volume.is_sampled;
 
-    switch (standing) {
-    case QUOTA_STANDING_WAITING:
+    switch (state) {
+    case BLOCK_QUOTA_LIMIT_STATE_WAITING:
         trace_quota_waiting(bs, bytes, quota_reason_name(reason));
         qapi_event_send_block_quota_waiting(node_name, s->opts.tenant,
                                             s->opts.volume, qapi_reason, bytes,
@@ -97,7 +99,7 @@ static void quota_send_standing(BlockDriverState *bs, QuotaStanding standing,
                                             has_limit, volume.limit_bytes,
                                             has_used, volume.used_bytes);
         break;
-    case QUOTA_STANDING_REFUSED:
+    case BLOCK_QUOTA_LIMIT_STATE_REFUSING:
         qapi_event_send_block_quota_refused(node_name, s->opts.tenant,
                                             s->opts.volume, qapi_reason, bytes,
                                             usage.limit_bytes,
@@ -105,30 +107,34 @@ static void quota_send_standing(BlockDriverState *bs, QuotaStanding standing,
                                             has_limit, volume.limit_bytes,
                                             has_used, volume.used_bytes);
         break;
-    case QUOTA_STANDING_ADMITTED:
+    case BLOCK_QUOTA_LIMIT_STATE_ADMITTING:
         trace_quota_recovered(bs);
         qapi_event_send_block_quota_recovered(node_name, s->opts.tenant,
                                               s->opts.volume,
                                               usage.limit_bytes,
                                               usage.used_bytes);
         break;
+    default:
+        g_assert_not_reached();
     }
 }
 
-/* Called in any thread.  One event for all writes that wait in a row. */
+/* Called in any thread.  Sends one event for all writes that wait in a row. */
 void quota_report_waiting(BlockDriverState *bs, enum quota_reason reason,
                           uint64_t bytes)
 {
     BDRVQuotaState *s = bs->opaque;
 
-    qatomic_set(&s->standing_reason, reason);
-    if (qatomic_cmpxchg(&s->standing, QUOTA_STANDING_ADMITTED,
-                        QUOTA_STANDING_WAITING) == QUOTA_STANDING_ADMITTED) {
-        quota_send_standing(bs, QUOTA_STANDING_WAITING, reason, bytes);
+    qatomic_set(&s->limit_reason, reason);
+    if (qatomic_cmpxchg(&s->limit_state, BLOCK_QUOTA_LIMIT_STATE_ADMITTING,
+                        BLOCK_QUOTA_LIMIT_STATE_WAITING) ==
+        BLOCK_QUOTA_LIMIT_STATE_ADMITTING) {
+        quota_send_limit_state(bs, BLOCK_QUOTA_LIMIT_STATE_WAITING, reason,
+                               bytes);
     }
 }
 
-/* Called in any thread.  One event for all writes that are refused in a row. */
+/* Called in any thread.  Sends one event for all refusals in a row. */
 void quota_report_refused(BlockDriverState *bs, enum quota_reason reason,
                           uint64_t bytes)
 {
@@ -137,10 +143,11 @@ void quota_report_refused(BlockDriverState *bs, enum quota_reason reason,
     trace_quota_refused(bs, bytes, quota_reason_name(reason));
     stat64_add(&s->refused[reason], 1);
     quota_refusal_count(s->writer);
-    qatomic_set(&s->standing_reason, reason);
-    if (qatomic_xchg(&s->standing, QUOTA_STANDING_REFUSED) !=
-        QUOTA_STANDING_REFUSED) {
-        quota_send_standing(bs, QUOTA_STANDING_REFUSED, reason, bytes);
+    qatomic_set(&s->limit_reason, reason);
+    if (qatomic_xchg(&s->limit_state, BLOCK_QUOTA_LIMIT_STATE_REFUSING) !=
+        BLOCK_QUOTA_LIMIT_STATE_REFUSING) {
+        quota_send_limit_state(bs, BLOCK_QUOTA_LIMIT_STATE_REFUSING, reason,
+                               bytes);
     }
 }
 
@@ -150,13 +157,15 @@ void coroutine_fn quota_report_admitted(BlockDriverState *bs, uint64_t bytes)
 
     stat64_add(&s->charged_bytes, bytes);
     if (unlikely(qatomic_read(&s->nb_thresholds))) {
-        quota_co_threshold_look(bs);
+        quota_co_threshold_check(bs);
     }
-    /* Look before swapping: this is the path of every first write. */
-    if (unlikely(qatomic_read(&s->standing)) &&
-        qatomic_xchg(&s->standing, QUOTA_STANDING_ADMITTED)) {
-        quota_send_standing(bs, QUOTA_STANDING_ADMITTED, QUOTA_REASON_NONE,
-                            bytes);
+    /* Read before swapping: each first write to a chunk comes this way. */
+    if (unlikely(qatomic_read(&s->limit_state) !=
+                 BLOCK_QUOTA_LIMIT_STATE_ADMITTING) &&
+        qatomic_xchg(&s->limit_state, BLOCK_QUOTA_LIMIT_STATE_ADMITTING) !=
+        BLOCK_QUOTA_LIMIT_STATE_ADMITTING) {
+        quota_send_limit_state(bs, BLOCK_QUOTA_LIMIT_STATE_ADMITTING,
+                               QUOTA_REASON_NONE, bytes);
     }
 }
 
@@ -171,14 +180,14 @@ static void quota_query_usage(BlockDriverState *bs, BlockQuotaUsage *info)
 
     if (quota_is_private(s) && s->opts.allocation) {
         GRAPH_RDLOCK_GUARD_MAINLOOP();
-        /* If it fails, or is being done, the last sample has to do. */
+        /* If it fails, or another is under way, use the last sample. */
         quota_sample(bs);
     }
     quota_state_read(s->ledger, &state);
     quota_usage_read(s->ledger, &usage);
     if (quota_is_private(s) &&
         (!s->opts.allocation || usage.available_bytes)) {
-        /* The node's samples refuse whoever they have no room for. */
+        /* Samples of a private ledger always give a reason: ignore it. */
         usage.reason = QUOTA_REASON_NONE;
     }
 
@@ -196,7 +205,7 @@ static void quota_query_usage(BlockDriverState *bs, BlockQuotaUsage *info)
         .used_bytes = usage.used_bytes,
         .available_bytes = usage.available_bytes,
         .has_sample_age_ns = usage.sample_ns != 0,
-        .reason = quota_qapi_reason(usage.reason),
+        .sample_reason = quota_qapi_reason(usage.reason),
     };
     if (info->has_sample_age_ns) {
         info->sample_age_ns = quota_clock_ns() - usage.sample_ns;
@@ -209,21 +218,20 @@ static void quota_query_usage(BlockDriverState *bs, BlockQuotaUsage *info)
     }
 }
 
-static BlockQuotaRefusals *quota_query_refusals(BDRVQuotaState *s,
-                                                uint64_t *sum)
+static BlockQuotaRefusedWrites *quota_query_refused_writes(BDRVQuotaState *s)
 {
-    BlockQuotaRefusals *refusals = g_new(BlockQuotaRefusals, 1);
+    BlockQuotaRefusedWrites *refused = g_new(BlockQuotaRefusedWrites, 1);
 
-    *refusals = (BlockQuotaRefusals) {
+    *refused = (BlockQuotaRefusedWrites) {
         .tenant_limit = stat64_get(&s->refused[QUOTA_REASON_TENANT_LIMIT]),
         .volume_limit = stat64_get(&s->refused[QUOTA_REASON_VOLUME_LIMIT]),
         .group_full = stat64_get(&s->refused[QUOTA_REASON_GROUP_FULL]),
         .accounting_lost =
             stat64_get(&s->refused[QUOTA_REASON_ACCOUNTING_LOST]),
     };
-    *sum = refusals->tenant_limit + refusals->volume_limit +
-           refusals->group_full + refusals->accounting_lost;
-    return refusals;
+    refused->total = refused->tenant_limit + refused->volume_limit +
+                     refused->group_full + refused->accounting_lost;
+    return refused;
 }
 
 BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
@@ -232,23 +240,22 @@ BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
     BlockStatsSpecific *stats = g_new0(BlockStatsSpecific, 1);
     BlockStatsSpecificQuota *quota = &stats->u.quota;
     uint64_t settled_bytes = stat64_get(&s->settled_bytes);
-    QuotaStanding standing = qatomic_read(&s->standing);
     struct quota_usage usage;
 
     stats->driver = BLOCKDEV_DRIVER_QUOTA;
     quota_query_usage(bs, qapi_BlockStatsSpecificQuota_base(quota));
 
-    quota->refusing = standing == QUOTA_STANDING_REFUSED;
-    if (standing != QUOTA_STANDING_ADMITTED) {
-        quota->has_refused_reason = true;
-        quota->refused_reason =
-            quota_qapi_reason(qatomic_read(&s->standing_reason));
+    quota->limit_state = qatomic_read(&s->limit_state);
+    if (quota->limit_state != BLOCK_QUOTA_LIMIT_STATE_ADMITTING) {
+        quota->has_limit_reason = true;
+        quota->limit_reason =
+            quota_qapi_reason(qatomic_read(&s->limit_reason));
     }
-    quota->refusals = quota_query_refusals(s, &quota->refused);
+    quota->refused_writes = quota_query_refused_writes(s);
     quota_usage_read(s->ledger, &usage);
-    quota->refused_total = usage.refused_total;
+    quota->tenant_refused_writes = usage.refused_writes;
 
-    /* Read after settled_bytes, so that it is not the smaller one. */
+    /* Read after settled_bytes, so that it is not smaller. */
     quota->charged_bytes = stat64_get(&s->charged_bytes);
     quota->in_flight_bytes = quota->charged_bytes - settled_bytes;
     quota_waits_query(s, quota);
@@ -256,7 +263,7 @@ BlockStatsSpecific *quota_get_specific_stats(BlockDriverState *bs)
     return stats;
 }
 
-/* Names and order of the rates are common/policy/limits.c's. */
+/* common/policy/limits.c defines names and order of the rates. */
 static BlockQuotaRates *quota_query_rates(const struct quota_limits *limits)
 {
     QDict *dict = qdict_new();
@@ -271,7 +278,7 @@ static BlockQuotaRates *quota_query_rates(const struct quota_limits *limits)
         if (value && field->unit != QUOTA_UNIT_BYTES) {
             g_autofree char *name = quota_option_name(field);
 
-            /* A damaged ledger may say anything. */
+            /* A damaged ledger may contain any number. */
             qdict_put_int(dict, name, MIN(value, INT64_MAX));
         }
     }

@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Waiting for room at a limit: a write that was told that there is none looks
- * again and again, until there is some or option limit-timeout has passed.
+ * Room for new space: a quota node asks its ledger, and waits for the answer
+ * while the thin pool grows.  A write that is refused polls for room until it
+ * finds some or limit-timeout has passed.
  *
- * Its place in the list of charges is all that it holds meanwhile.
+ * It holds nothing meanwhile but its place in the list of charges.
  */
 
 #include "qemu/osdep.h"
 
 #include "qemu/coroutine.h"
 
-#include "quota-int.h"
+#include "quota-report.h"
+#include "quota-room.h"
+#include "quota-sample.h"
+#include "quota-waits.h"
 #include "trace.h"
 
-/* How often a waiting write looks, in its own process, for a raised limit. */
-#define QUOTA_ROOM_LOOK_NS (50 * SCALE_MS)
+/* How often a waiting write polls for its answer, at increasing intervals. */
+#define QUOTA_POLL_MIN_NS (1 * SCALE_MS)
+#define QUOTA_POLL_MAX_NS (20 * SCALE_MS)
+
+/* How often a write at a limit polls the ledger for a raised limit. */
+#define QUOTA_ROOM_POLL_NS (50 * SCALE_MS)
 
 /*
- * How often it asks for a sample: less and less, since each one costs the
- * sampler of the whole host.
+ * How often it asks for a sample, at increasing intervals, since the sampler
+ * works for the whole host.
  */
 #define QUOTA_ROOM_ASK_MIN_NS (100 * SCALE_MS)
 #define QUOTA_ROOM_ASK_MAX_NS NANOSECONDS_PER_SECOND
@@ -42,15 +50,70 @@ static bool GRAPH_RDLOCK quota_is_draining(BlockDriverState *bs)
     return false;
 }
 
-bool quota_room_is_over(BlockDriverState *bs, uint64_t until_ns,
-                        uint64_t now_ns)
+/* Whether a wait for room is over: it timed out, or a drain waits for it. */
+static bool GRAPH_RDLOCK
+quota_room_is_over(BlockDriverState *bs, uint64_t until_ns, uint64_t now_ns)
 {
     /*
-     * A drain must not take as long as somebody may need to raise a limit.
-     * What the write is told then, that there is no room, is the truth; with
-     * werror=enospc the guest stops and the write is tried again.
+     * A drain must not take as long as an operator may need to raise a limit.
+     * The write then fails with ENOSPC, which is true; with werror=enospc the
+     * guest stops, and retries the write when it continues.
      */
     return now_ns >= until_ns || quota_is_draining(bs);
+}
+
+/* @until_ns, if not 0: give up by then, or for a drain; *@reason is kept. */
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_admit_until(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
+                     enum quota_reason *reason)
+{
+    BDRVQuotaState *s = bs->opaque;
+    struct quota_admission admission = {};
+    uint64_t begin_ns = quota_clock_ns();
+    uint64_t now_ns = begin_ns;
+    bool has_sampled = false;
+    int ret;
+
+    while (true) {
+        ret = quota_admission_poll(s->writer, bytes, now_ns,
+                                   s->opts.wait_timeout_ns, &admission);
+        if (ret != -EAGAIN) {
+            *reason = admission.reason;
+            break;
+        }
+        if (until_ns && quota_room_is_over(bs, until_ns, now_ns)) {
+            ret = -ENOSPC;
+            break;
+        }
+        /*
+         * A private ledger answers at once the first time; after that, give
+         * writes in flight a chance to finish.
+         *
+         * A drain waits for this, for wait-timeout at most: letting the write
+         * through would give space away, and failing it would report a false
+         * error to the guest.
+         */
+        if (has_sampled || !quota_is_private(s)) {
+            qemu_co_sleep_ns(QEMU_CLOCK_REALTIME,
+                             MIN(QUOTA_POLL_MIN_NS + (now_ns - begin_ns) / 8,
+                                 QUOTA_POLL_MAX_NS));
+        }
+        if (quota_is_private(s)) {
+            quota_co_sample(bs);
+            has_sampled = true;
+        }
+        now_ns = quota_clock_ns();
+    }
+
+    trace_quota_asked(bs, bytes, now_ns - begin_ns, ret,
+                      quota_reason_name(*reason));
+    return ret;
+}
+
+int coroutine_fn quota_co_admit(BlockDriverState *bs, uint64_t bytes,
+                                enum quota_reason *reason)
+{
+    return quota_co_admit_until(bs, bytes, 0, reason);
 }
 
 int coroutine_fn quota_co_wait_for_room(BlockDriverState *bs, uint64_t bytes,
@@ -65,7 +128,7 @@ int coroutine_fn quota_co_wait_for_room(BlockDriverState *bs, uint64_t bytes,
     uint64_t ask_ns = now_ns + pause_ns;
     int ret = -ENOSPC;
 
-    /* Without an answer there is no limit to wait at: that fails closed. */
+    /* Fail closed: without an answer it is unknown whether room may come. */
     if (!s->opts.limit_timeout_ns ||
         *reason == QUOTA_REASON_ACCOUNTING_LOST ||
         quota_room_is_over(bs, until_ns, now_ns)) {
@@ -77,11 +140,11 @@ int coroutine_fn quota_co_wait_for_room(BlockDriverState *bs, uint64_t bytes,
 
     do {
         qemu_co_sleep_ns(QEMU_CLOCK_REALTIME,
-                         MIN(QUOTA_ROOM_LOOK_NS, until_ns - now_ns));
+                         MIN(QUOTA_ROOM_POLL_NS, until_ns - now_ns));
         ret = quota_bytes_reserve(s->writer, bytes);
         now_ns = quota_clock_ns();
         if (ret == -ENOSPC && now_ns >= ask_ns) {
-            ret = quota_co_admit(bs, bytes, until_ns, reason);
+            ret = quota_co_admit_until(bs, bytes, until_ns, reason);
             now_ns = quota_clock_ns();
             pause_ns = MIN(pause_ns * 2, QUOTA_ROOM_ASK_MAX_NS);
             ask_ns = now_ns + pause_ns;

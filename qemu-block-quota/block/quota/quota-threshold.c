@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Thresholds of a quota node: an event when what its tenant uses comes to a
- * mark, and another one when it has fallen below it again.
+ * Thresholds of a quota node: an event when its tenant's usage reaches a
+ * threshold, and another one when usage has fallen below it again.
  *
- * Usage is looked at where this node takes new space, so that none of its own
- * crossings is missed, and by a timer for what others do.  Without thresholds
- * there is neither.
+ * Usage is checked whenever this node takes new space, so that none of its own
+ * crossings is missed, and by a timer for those of other nodes.  A node without
+ * thresholds checks nothing.
  */
 
 #include "qemu/osdep.h"
@@ -17,13 +17,14 @@
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 
-#include "quota-int.h"
+#include "quota-sample.h"
+#include "quota-threshold.h"
 #include "trace.h"
 
 #define QUOTA_THRESHOLDS_MAX 16
 
-/* How often to look at what other nodes of the tenant do. */
-#define QUOTA_THRESHOLD_LOOK_MS 1000
+/* How often to check for crossings by other nodes of the tenant. */
+#define QUOTA_THRESHOLD_POLL_MS 1000
 
 struct QuotaThreshold {
     bool is_percent;
@@ -38,7 +39,7 @@ static uint64_t quota_threshold_bytes(const QuotaThreshold *t, uint64_t value,
     return t->is_percent ? muldiv64_round_up(limit_bytes, value, 100) : value;
 }
 
-/* Whether @usage says something new about a threshold. */
+/* Whether @usage has crossed a threshold. */
 static bool quota_threshold_is_crossed(const QuotaThreshold *t,
                                        const struct quota_usage *usage)
 {
@@ -49,12 +50,12 @@ static bool quota_threshold_is_crossed(const QuotaThreshold *t,
         mark -= quota_threshold_bytes(t, t->hysteresis, limit_bytes);
         return usage->used_bytes < mark;
     }
-    /* What a sample met in flight is no news: the next one has it once. */
+    /* Bytes that the last sample may count twice do not cross a threshold. */
     return usage->least_bytes >= mark;
 }
 
-/* Called in any thread.  Whether anything was, or would be, told. */
-static bool quota_threshold_check(BlockDriverState *bs, bool may_tell)
+/* Called in any thread.  Whether a threshold is crossed; sends its event. */
+static bool quota_threshold_check(BlockDriverState *bs, bool may_send)
 {
     BDRVQuotaState *s = bs->opaque;
     bool is_crossed = false;
@@ -62,10 +63,10 @@ static bool quota_threshold_check(BlockDriverState *bs, bool may_tell)
 
     QEMU_LOCK_GUARD(&s->thresholds_lock);
 
-    /* Read with the lock, so that events follow each other as usage does. */
+    /* Read under the lock, so that events are in the order of readings. */
     quota_usage_read(s->ledger, &usage);
     if (!usage.limit_bytes) {
-        /* Nobody has said what the tenant may have yet. */
+        /* No limit has been published yet. */
         return false;
     }
 
@@ -77,7 +78,7 @@ static bool quota_threshold_check(BlockDriverState *bs, bool may_tell)
             continue;
         }
         is_crossed = true;
-        if (!may_tell) {
+        if (!may_send) {
             break;
         }
         t->is_reached = !t->is_reached;
@@ -91,13 +92,13 @@ static bool quota_threshold_check(BlockDriverState *bs, bool may_tell)
     return is_crossed;
 }
 
-void coroutine_fn quota_co_threshold_look(BlockDriverState *bs)
+void coroutine_fn quota_co_threshold_check(BlockDriverState *bs)
 {
     BDRVQuotaState *s = bs->opaque;
 
     /*
      * A private ledger counts whole chunks until it is sampled, which is too
-     * much to tell anybody.
+     * much to report.
      */
     if (quota_is_private(s) &&
         (!quota_threshold_check(bs, false) || quota_co_sample(bs) < 0)) {
@@ -116,7 +117,7 @@ static void coroutine_fn quota_co_threshold_entry(void *opaque)
             quota_threshold_check(bs, true);
         }
     }
-    qatomic_set(&s->is_looking, false);
+    qatomic_set(&s->is_checking, false);
     bdrv_dec_in_flight(bs);
 }
 
@@ -126,9 +127,9 @@ static void quota_threshold_timer_cb(void *opaque)
     BDRVQuotaState *s = bs->opaque;
 
     timer_mod(s->threshold_timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
-                                  QUOTA_THRESHOLD_LOOK_MS);
+                                  QUOTA_THRESHOLD_POLL_MS);
     if (qatomic_read(&bs->quiesce_counter) ||
-        qatomic_xchg(&s->is_looking, true)) {
+        qatomic_xchg(&s->is_checking, true)) {
         return;
     }
     bdrv_inc_in_flight(bs);
@@ -215,9 +216,9 @@ void quota_set_thresholds(BlockDriverState *bs, BlockQuotaThresholdList *list,
                                           quota_threshold_timer_cb, bs);
     }
     timer_mod(s->threshold_timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
-                                  QUOTA_THRESHOLD_LOOK_MS);
+                                  QUOTA_THRESHOLD_POLL_MS);
 
-    /* Nobody can ask first and set then without missing what is between. */
+    /* A client that queried first would miss crossings before this command. */
     if (quota_is_private(s)) {
         GRAPH_RDLOCK_GUARD_MAINLOOP();
         if (quota_sample(bs) < 0) {

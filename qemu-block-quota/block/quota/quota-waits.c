@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How long requests wait in a quota node, and for what: sums, and histograms
- * where somebody asked for them.
+ * How long requests wait in a quota node, and for what: totals, and histograms
+ * if a user created them.
  *
- * Only requests that had to wait come here, so what does not wait pays nothing
- * for it.
+ * Only requests that had to wait are recorded, so that others bear no cost.
  */
 
 #include "qemu/osdep.h"
@@ -13,7 +12,7 @@
 #include "qapi/error.h"
 #include "qemu/lockable.h"
 
-#include "quota-int.h"
+#include "quota-waits.h"
 
 void quota_waits_init(BDRVQuotaState *s)
 {

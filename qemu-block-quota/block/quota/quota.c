@@ -2,13 +2,12 @@
 /*
  * Quota filter driver
  *
- * Holds the writers of one tenant to the tenant's limits: bytes on disk and
- * throughput, over all its nodes in all processes of the host, through a
- * ledger in shared memory; or one node to limits given with it.  Data passes
- * through unchanged.
+ * Enforces a tenant's limits of bytes on disk and of throughput over all its
+ * nodes in all processes of the host, through a ledger in shared memory; or
+ * enforces limits that are options of one node.  Data passes through unchanged.
  *
- * This file has the driver's callbacks and nothing else; quota-int.h says
- * where the rest is.
+ * This file contains only the driver's callbacks; quota-int.h lists the other
+ * files.
  */
 
 #include "qemu/osdep.h"
@@ -16,9 +15,17 @@
 #include "block/block-io.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
-#include "qemu/units.h"
 
-#include "quota-int.h"
+#include "quota-alloc.h"
+#include "quota-attach.h"
+#include "quota-child.h"
+#include "quota-map.h"
+#include "quota-mapped.h"
+#include "quota-options.h"
+#include "quota-rate.h"
+#include "quota-report.h"
+#include "quota-threshold.h"
+#include "quota-waits.h"
 
 static int quota_open(BlockDriverState *bs, QDict *options, int flags,
                       Error **errp)
@@ -76,16 +83,15 @@ static void quota_close(BlockDriverState *bs)
 }
 
 /*
- * Devices and exports take from here what they tell the guest, which must be
- * what it would be told without the filter; the block layer has merged the
- * rest.
+ * Devices and exports report these limits to the guest, which must see the same
+ * as without the filter; the block layer has merged the others.
  */
 static void GRAPH_RDLOCK quota_refresh_limits(BlockDriverState *bs,
                                               Error **errp)
 {
     const BlockLimits *bl = &bs->file->bs->bl;
 
-    /* As bdrv_add_child() has it; host-aware devices are used as any other. */
+    /* As in bdrv_add_child(); host-aware devices are used like any other. */
     if (bl->zoned == BLK_Z_HM) {
         error_setg(errp, "Cannot add a zoned child to quota node '%s', which "
                    "does not support zoned children",
@@ -109,13 +115,13 @@ quota_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
                      QEMUIOVector *qiov, size_t qiov_offset,
                      BdrvRequestFlags flags)
 {
-    quota_co_pay(bs, bytes, false);
+    quota_co_throttle(bs, bytes, false);
 
     return bdrv_co_preadv_part(bs->file, offset, bytes, qiov, qiov_offset,
                                flags);
 }
 
-/* A write that may need new space; apart, for the sake of the others' stack. */
+/* A write that may need new space; separate, to save the others' stack. */
 static __attribute__((noinline)) int coroutine_fn GRAPH_RDLOCK
 quota_co_pwritev_charged(BlockDriverState *bs, int64_t offset, int64_t bytes,
                          QEMUIOVector *qiov, size_t qiov_offset,
@@ -143,7 +149,7 @@ quota_co_pwritev_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
     unsigned lane;
     int ret;
 
-    quota_co_pay(bs, bytes, true);
+    quota_co_throttle(bs, bytes, true);
 
     if (s->opts.allocation) {
         is_announced = quota_map_enter(s, offset, bytes, &lane);
@@ -169,13 +175,13 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
     QuotaCharge charge;
     int ret;
 
-    quota_co_pay(bs, bytes, true);
+    quota_co_throttle(bs, bytes, true);
 
     /*
-     * With BDRV_REQ_MAY_UNMAP the child decides whether space is given back
-     * or taken: device-mapper's thin target, for one, allocates.  So it is
-     * charged until the next sample tells, and never taken as paid for.  But
-     * no new space has to be had for it.
+     * With BDRV_REQ_MAY_UNMAP the child decides whether the request frees space
+     * or takes it: device-mapper's thin target, for example, allocates.  So the
+     * request is charged until the next sample, and its chunks never count as
+     * charged.  But it can be done without new space.
      */
     if (may_unmap) {
         quota_co_forget(bs, offset, bytes);
@@ -185,7 +191,7 @@ quota_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
         if (may_unmap) {
             return quota_co_zero_in_place(bs, offset, bytes, flags);
         }
-        /* Whoever can do without being fast may wait. */
+        /* A caller that accepts a slow write may wait. */
         return is_fast ? -ENOTSUP : ret;
     }
     ret = bdrv_co_pwrite_zeroes(bs->file, offset, bytes, flags);
@@ -204,8 +210,8 @@ quota_co_pwritev_compressed_part(BlockDriverState *bs, int64_t offset,
 static int coroutine_fn GRAPH_RDLOCK
 quota_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
-    /* A discard pays as a write does, like the throttle driver has it. */
-    quota_co_pay(bs, bytes, true);
+    /* A discard is throttled as a write, as in the throttle driver. */
+    quota_co_throttle(bs, bytes, true);
     quota_co_forget(bs, offset, bytes);
 
     return bdrv_co_pdiscard(bs->file, offset, bytes);
@@ -218,7 +224,7 @@ quota_co_copy_range_from(BlockDriverState *bs, BdrvChild *src,
                          BdrvRequestFlags read_flags,
                          BdrvRequestFlags write_flags)
 {
-    quota_co_pay(bs, bytes, false);
+    quota_co_throttle(bs, bytes, false);
 
     return bdrv_co_copy_range_from(bs->file, src_offset, dst, dst_offset,
                                    bytes, read_flags, write_flags);
@@ -234,7 +240,7 @@ quota_co_copy_range_to(BlockDriverState *bs, BdrvChild *src,
     QuotaCharge charge;
     int ret;
 
-    quota_co_pay(bs, bytes, true);
+    quota_co_throttle(bs, bytes, true);
 
     ret = quota_co_charge(bs, dst_offset, bytes, true, &charge);
     if (ret < 0) {
@@ -246,8 +252,8 @@ quota_co_copy_range_to(BlockDriverState *bs, BdrvChild *src,
 }
 
 /*
- * Somebody else had the image, such as the QEMU that it was migrated to: what
- * has been paid for may have been discarded there.
+ * Another process had the image, such as the QEMU that it was migrated to, and
+ * may have discarded chunks that this node was charged for.
  */
 static void coroutine_fn GRAPH_RDLOCK
 quota_co_invalidate_cache(BlockDriverState *bs, Error **errp)
@@ -260,7 +266,7 @@ static int coroutine_fn GRAPH_RDLOCK quota_co_flush(BlockDriverState *bs)
     return bdrv_co_flush(bs->file->bs);
 }
 
-/* An image format's events are for who stands below, such as blkdebug. */
+/* An image format's events are for the nodes below, such as blkdebug. */
 static void coroutine_fn GRAPH_RDLOCK
 quota_co_debug_event(BlockDriverState *bs, BlkdebugEvent event)
 {
@@ -285,6 +291,21 @@ static void GRAPH_RDLOCK quota_cancel_in_flight(BlockDriverState *bs)
     bdrv_cancel_in_flight(bs->file->bs);
 }
 
+static void quota_drain_begin(BlockDriverState *bs)
+{
+    quota_rate_drain_begin(bs->opaque);
+}
+
+static void quota_drain_end(BlockDriverState *bs)
+{
+    /* Children are exchanged only in drained sections. */
+    bdrv_graph_rdlock_main_loop();
+    quota_follow_child(bs);
+    bdrv_graph_rdunlock_main_loop();
+
+    quota_rate_drain_end(bs->opaque);
+}
+
 static int quota_reopen_prepare(BDRVReopenState *reopen_state,
                                 BlockReopenQueue *queue, Error **errp)
 {
@@ -297,7 +318,7 @@ static int quota_reopen_prepare(BDRVReopenState *reopen_state,
         return ret;
     }
 
-    /* What has been reserved and paid belongs to one ledger. */
+    /* Reservations and charges belong to one ledger. */
     if (!opts->volume) {
         opts->volume = g_strdup(bdrv_get_node_name(reopen_state->bs));
     }
@@ -327,7 +348,7 @@ static void quota_reopen_commit(BDRVReopenState *reopen_state)
     QuotaOptions *opts = reopen_state->opaque;
 
     if (opts->allocation != s->opts.allocation) {
-        /* Neither writes nor discards were looked at while it was off. */
+        /* Neither writes nor discards were counted while it was off. */
         GRAPH_RDLOCK_GUARD_MAINLOOP();
         quota_void_child(reopen_state->bs);
     }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a quota filter costs: requests of 4 KiB on a null-co node, with nothing
- * above it, with a raw, a throttle and a quota node, all in one run, in short
- * turns, so that what else the machine does meets all of them; what is printed
- * is the median.  Only ratios mean anything.
+ * The cost of a quota filter: requests of 4 KiB on a null-co node alone, and
+ * below a raw, a throttle and a quota node, all in one run, in short
+ * alternation, so that other load affects all of them; prints the medians.
+ * Only ratios mean anything.
  *
  *   block-quota-cost LEDGER TENANT [ROUNDS]
  *
  * LEDGER has room, a volume "data", and caps of the tenant and of the volume
- * that nobody reaches; tests/bench/bench-block-quota makes one.
+ * that the run does not reach; tests/bench/bench-block-quota creates one.
  *
  * Requests are made as devices make them, by blk_aio_preadv() and
  * blk_aio_pwritev() in an iothread, and each that completes makes the next.
@@ -203,7 +203,7 @@ static void open_subjects(const char *ledger, const char *tenant)
                                    "volume", "data", NULL);
 }
 
-/* So that writes find their chunks paid for. */
+/* So that writes find their chunks charged. */
 static void write_region(BlockBackend *blk)
 {
     void *buf = blk_blockalign(blk, CHUNK_BYTES);

@@ -170,8 +170,9 @@ static const Drain drains[] = {
 };
 
 /*
- * Nobody waits any more once it is drained; but the next one waits until what
- * has been let go is paid for.  So most of the time passes after the drain.
+ * No request waits once the node is drained; but the next ones wait until the
+ * rate has caught up with those that the drain started.  So most of the time
+ * passes after the drain.
  */
 static void do_test_drain(const Drain *drain, AioContext *ctx)
 {
