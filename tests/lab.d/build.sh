@@ -11,7 +11,7 @@ QEMU_FLAGS=(
     --enable-linux-aio --enable-linux-io-uring --enable-fuse --enable-virtfs
     --enable-attr --enable-cap-ng --enable-seccomp --enable-gnutls
     --enable-vhost-user --enable-vhost-user-blk-server
-    --disable-docs --disable-install-blobs
+    --disable-docs --disable-install-blobs --extra-cflags=-g1
     --firmwarepath=/usr/share/seabios:/usr/share/qemu
 )
 
@@ -31,18 +31,82 @@ OURS_FLAGS=(
     --prefix=$PREFIX --sysconfdir=/etc --localstatedir=/var -Dwerror=true
 )
 
-# configured NAME KEY: is the build directory there, and configured so?
-configured() {
-    [ "$(cat "$LAB_CACHE/build/$1/.lab-configured" 2>/dev/null)" = "$2" ]
+# The checkout is copied, and everything is built from the copy: a file of it has a
+# new time exactly when its content has changed.  With the checkout's own times ninja
+# would take what another checkout, or an older commit, has left for up to date.
+SOURCE_COPY=/src/quota-lvm
+
+copy_checkout() {
+    in_root /quota-lvm/tests/lab.d/mirror /quota-lvm "$SOURCE_COPY"
 }
 
-# compile NAME [TARGET...]: run ninja, then install if anything is newer than
-# what was installed last (somebody may have run ninja by hand).
+# Is the copy, and all that was made from it, from a checkout like this one?
+same_checkout() {
+    local status=0
+    [ -e "$LAB_CACHE/stamp/complete" ] || return 1
+    in_root /quota-lvm/tests/lab.d/mirror --dry-run /quota-lvm "$SOURCE_COPY" >/dev/null ||
+        status=$?
+    [ "$status" = "$UNCHANGED" ]
+}
+
+# From here on /quota-lvm is the copy, too: what is tested is what was built, even if
+# somebody goes on working in the checkout.
+use_copy() {
+    LAB_TOP=$LAB_CACHE$SOURCE_COPY
+    LAB_D=$LAB_TOP/tests/lab.d
+}
+
+# The names of the files below these folders of the checkout, as a hash.
+names_below() {
+    (cd "$LAB_TOP" && find "$@" ! -type d | LC_ALL=C sort) | hash_of
+}
+
+# set_up NAME KEY SOURCE NAMES CONFIGURE...: the build directory is there, configured
+# as KEY says, for source files with these names.
+#
+# A build directory knows files by name, and ninja cannot go on when one is gone, nor
+# see a new one.  Then meson.build is made to look changed, which has ninja configure
+# it again; where that is not enough it is made from scratch.
+set_up() {
+    local name=$1 key=$2 source=$3 names=$4 build=$LAB_CACHE/build/$1
+    shift 4
+    if [ "$(cat "$build/.lab-configured" 2>/dev/null)" = "$key" ]; then
+        if [ "$(cat "$build/.lab-names" 2>/dev/null)" != "$names" ]; then
+            touch "$LAB_CACHE$source/meson.build"
+        fi
+        if in_root ninja -C "/build/$name" build.ninja; then
+            echo "$names" >"$build/.lab-names"
+            return 0
+        fi
+        echo "/build/$name cannot be configured again; making it from scratch"
+    fi
+    rm -rf "$build"
+    mkdir -p "$build"
+    "$@"
+    echo "$names" >"$build/.lab-names"
+    echo "$key" >"$build/.lab-configured"
+}
+
+# installed_targets NAME: what ninja has to make for what gets installed: not the
+# hundreds of programs that are tests of QEMU and libvirt.
+installed_targets() {
+    in_root jq -r '.[] | select(.installed) | .filename[]' \
+        "/build/$1/meson-info/intro-targets.json" | sed "s#^/build/$1/##"
+}
+
+# compile NAME SOURCE [TARGET...]: run ninja for the targets, or for what gets installed;
+# then install if there is anything that was not there when it was installed last: in
+# the build directory (somebody may have run ninja by hand), or in the sources, which
+# hold files that are installed as they are.
 compile() {
-    local name=$1 build=$LAB_CACHE/build/$1 done=$LAB_CACHE/installed/.$1
-    shift
+    local name=$1 source=$2 build=$LAB_CACHE/build/$1 done=$LAB_CACHE/installed/.$1
+    shift 2
+    touch "$build/.lab-began"
+    # shellcheck disable=SC2046  # a list
+    [ $# -gt 0 ] || set -- $(installed_targets "$name")
     in_root ninja -C "/build/$name" "$@"
-    if [ -e "$done" ] && [ ! "$build/.ninja_log" -nt "$done" ]; then
+    if [ -e "$done" ] && [ ! "$build/.ninja_log" -nt "$done" ] &&
+        [ -z "$(newer_sources "$source" "$build/.lab-installed")" ]; then
         return "$UNCHANGED"
     fi
     rm -rf "$LAB_CACHE/installed/.$name.new" "$done"
@@ -50,52 +114,66 @@ compile() {
         meson install -C "/build/$name" --no-rebuild --strip --quiet
     rm -rf "${LAB_CACHE:?}/installed/$name"
     mv "$LAB_CACHE/installed/.$name.new" "$LAB_CACHE/installed/$name"
+    mv "$build/.lab-began" "$build/.lab-installed"
     touch -r "$build/.ninja_log" "$done"
 }
 
+# newer_sources SOURCE STAMP: one that is newer than the stamp, if there is any.
+newer_sources() {
+    if [ ! -e "$2" ]; then
+        echo "$1"
+    else
+        find "$LAB_CACHE$1/" \( -name '.*' -o -name __pycache__ \) -prune \
+            -o -type f -newer "$2" -print -quit
+    fi
+}
+
+# graft NAME VERSION: put our driver into the source.
 graft() {
+    local status=0
+    in_root /quota-lvm/scripts/graft "$1" "$(source_dir "$1")" || status=$?
+    [ "$status" = 3 ] || return "$status"
+    # Nothing but a pristine source helps.
+    rm -f "$LAB_CACHE/stamp/$1-source"
+    fetch_source "$1" "$2"
+    source_key "$1" "$2" >"$LAB_CACHE/stamp/$1-source"
     in_root /quota-lvm/scripts/graft "$1" "$(source_dir "$1")"
 }
 
+# All that a build depends on besides its sources: flags, packages, and the versions
+# of the compilers and libraries that the root directory has.
+build_key() {
+    hash_of "$@" "$LAB_BUILD_KEY" <<<"$(toolchain)"
+}
+
+configure_qemu() {
+    # shellcheck disable=SC2016
+    in_root sh -c 'cd /build/qemu && exec "$@"' - "$1/configure" "${QEMU_FLAGS[@]}"
+}
+
 build_qemu() {
-    local source key
+    local source
+    graft qemu "$QEMU_VERSION"
     source=$(source_dir qemu)
-    key=$(hash_of "$source" "${QEMU_FLAGS[@]}" <<<"$LAB_BUILD_KEY")
-    graft qemu
-    if ! configured qemu "$key"; then
-        rm -rf "$LAB_CACHE/build/qemu"
-        mkdir -p "$LAB_CACHE/build/qemu"
-        # shellcheck disable=SC2016
-        in_root sh -c 'cd /build/qemu && exec "$@"' - "$source/configure" "${QEMU_FLAGS[@]}"
-        echo "$key" >"$LAB_CACHE/build/qemu/.lab-configured"
-    fi
-    # What gets installed, and not the hundreds of test programs.
-    in_root ninja -C /build/qemu build.ninja
-    # shellcheck disable=SC2046  # a list
-    compile qemu $(in_root jq -r '.[] | select(.installed) | .filename[]' \
-        /build/qemu/meson-info/intro-targets.json | sed 's#^/build/qemu/##')
+    set_up qemu "$(build_key "$source" "${QEMU_FLAGS[@]}")" "$source" \
+        "$(names_below common lvm qemu-block-quota)" configure_qemu "$source"
+    compile qemu "$source"
 }
 
 build_libvirt() {
-    local source key
+    local source
+    graft libvirt "$LIBVIRT_VERSION"
     source=$(source_dir libvirt)
-    key=$(hash_of "$source" "${LIBVIRT_FLAGS[@]}" <<<"$LAB_BUILD_KEY")
-    graft libvirt
-    if ! configured libvirt "$key"; then
-        rm -rf "$LAB_CACHE/build/libvirt"
+    set_up libvirt "$(build_key "$source" "${LIBVIRT_FLAGS[@]}")" "$source" \
+        "$(names_below common lvm libvirt-backend)" \
         in_root meson setup /build/libvirt "$source" "${LIBVIRT_FLAGS[@]}"
-        echo "$key" >"$LAB_CACHE/build/libvirt/.lab-configured"
-    fi
-    compile libvirt
+    compile libvirt "$source"
 }
 
 build_ours() {
-    local key
-    key=$(hash_of "${OURS_FLAGS[@]}" <<<"$LAB_BUILD_KEY")
-    if ! configured quota-lvm "$key"; then
-        rm -rf "$LAB_CACHE/build/quota-lvm"
-        in_root meson setup /build/quota-lvm /quota-lvm "${OURS_FLAGS[@]}"
-        echo "$key" >"$LAB_CACHE/build/quota-lvm/.lab-configured"
-    fi
-    compile quota-lvm
+    set_up quota-lvm "$(build_key "$SOURCE_COPY" "${OURS_FLAGS[@]}")" "$SOURCE_COPY" \
+        "$(names_below .)" \
+        in_root meson setup /build/quota-lvm "$SOURCE_COPY" "${OURS_FLAGS[@]}"
+    # The tests, too.
+    compile quota-lvm "$SOURCE_COPY" all
 }

@@ -41,6 +41,34 @@ fail() {
     exit 1
 }
 
+# cc_with_common OUTPUT SOURCE...: a C program with the accounting library in it.
+cc_with_common() {
+    local output=$1 common
+    common=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../common" && pwd)
+    shift
+    cc -O1 -D_GNU_SOURCE -I"$common/ledger" -I"$common/policy" -o "$output" \
+        "$@" "$common"/*/*.c
+}
+
+# kept_build NAME OPTION...: configures a build directory of the checkout with these
+# options of meson's, BUILD, for the sources in TOP.  In the lab it is kept in the
+# cache, and the sources are the copy that the lab builds from; elsewhere it is
+# temporary, or kept in the folder that LAB_KEEP names.
+kept_build() {
+    local name=$1 made_of
+    shift
+    TOP=${LAB_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+    BUILD=${LAB_KEEP:-$TEST_TMP/kept}/$name
+    made_of=$(printf '%s\n' "$@" && cd "$TOP" && find . -name .git -prune -o -type f -print | sort)
+    if [ "$(cat "$BUILD/.made-of" 2>/dev/null)" != "$made_of" ]; then
+        # It knows its sources by name: one of them may be gone.
+        rm -rf "$BUILD"
+        mkdir -p "$BUILD"
+        meson setup "$BUILD" "$TOP" "$@" >"$TEST_TMP/log" 2>&1 || fail "$(cat "$TEST_TMP/log")"
+        printf '%s\n' "$made_of" >"$BUILD/.made-of"
+    fi
+}
+
 requires_command() {
     local name
     for name in "$@"; do
@@ -95,12 +123,27 @@ expect_fail() {
         fail "$*: no match for /$regex/ in: $said"
 }
 
-# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+# hang_limit SECONDS: a minute at least, and longer on a machine that is slow, by what
+# tests/lab says in percent, or busy, by what a loop has to wait for a processor now.  It
+# tells what hangs from what does not, and nothing else.
+hang_limit() {
+    local real user system LC_ALL=C TIMEFORMAT='%R %U %S'
+    read -r real user system < <({ time for ((i = 0; i < 30000; i++)); do :; done; } 2>&1)
+    awk -v least="$1" -v slow="${LAB_SLOW:-100}" -v real="$real" -v u="$user" \
+        -v s="$system" 'BEGIN {
+        busy = u + s > 0 ? real / (u + s) * 100 : 100
+        printf "%d\n", (least > 60 ? least : 60) * (busy > slow ? busy : slow) / 100
+    }'
+}
+
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds; see hang_limit.
 wait_for() {
-    local end=$((SECONDS + $1)) what=$2
+    local begin=$SECONDS least=$1 what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$end" ] || fail "waited in vain for: $what"
+        [ $((SECONDS - begin)) -lt "$least" ] ||
+            [ $((SECONDS - begin)) -lt "$(hang_limit "$least")" ] ||
+            fail "waited in vain for: $what"
         sleep 0.1
     done
 }

@@ -15,6 +15,31 @@ in_root() {
     "$LAB_D/in-root" "$@"
 }
 
+# What the root directory holds, to the version.
+root_versions() {
+    cat "$LAB_ROOT/var/lib/dpkg/status"
+}
+
+# The same of the packages that tests/lab.d/packages and packages-tests name: what tests
+# run with, without all that it needs in turn.
+listed_versions() {
+    root_versions | awk '
+        FILENAME != "-" { listed[$1] = 1; next }
+        /^Package: / { name = $2 }
+        /^Version: / && name in listed { print name, $2 }' \
+        <(packages packages packages-tests) -
+}
+
+# The same of what compiles and is compiled against: with newer headers, objects that
+# were made with the old ones are not up to date, whatever their times.
+toolchain() {
+    root_versions | awk '
+        /^Package: / { name = $2 }
+        /^Version: / && name ~ /-dev$|^(gcc|g\+\+|cpp|binutils|clang|linux-source|meson|ninja-build|python3)(-|\.|$)/ {
+            print name, $2
+        }'
+}
+
 # What the lab needs on the host itself; the rest lives in the root directory.
 host_packages() {
     local missing=''

@@ -10,6 +10,18 @@ source_dir() {
     echo "/src/$(readlink "$LAB_CACHE/src/$1")"
 }
 
+# source_key NAME VERSION: the key of the step that fetches the source.
+#
+# Our graft takes over a tree that an older checkout's has changed.  The reverse does
+# not work, so an older checkout must not find its own key: it fetches the source again.
+source_key() {
+    local stamp=$LAB_CACHE/stamp/$1-source
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$2" ]; then
+        echo "$2 graft-git" >"$stamp"
+    fi
+    echo "$2 graft-git"
+}
+
 # fetch_source NAME VERSION: make /src/NAME, a link to /src/NAME-VERSION.
 #
 # Any Debian revision of the upstream version will do.  If a newer stable release
@@ -78,5 +90,7 @@ rm -rf "$tree"
 mv ".$name/tree" "$tree"
 ln -sfn "$tree" "$name"
 rm -rf ".$name"
+# Their times are older than any object's.
+rm -f "/build/$name/.lab-configured"
 IN_ROOT
 }
