@@ -22,6 +22,7 @@ import libvirt
 NAMESPACE = "http://libvirt.org/schemas/storagepool/quota-lvm/1.0"
 RATES = [f"{kind}_{unit}_sec" for unit in ("bytes", "iops")
          for kind in ("total", "read", "write")]
+LIMITS = ["limit", "step", "guarantee", "max_volumes"] + RATES
 ET.register_namespace("quota", NAMESPACE)
 
 
@@ -69,7 +70,7 @@ def definition(pool, args):
     limits = root.find(f"{{{NAMESPACE}}}limits")
     if limits is None:
         limits = ET.SubElement(root, f"{{{NAMESPACE}}}limits")
-    for name in ["limit", "step"] + RATES:
+    for name in LIMITS:
         if getattr(args, name):
             set_size(limits, f"{{{NAMESPACE}}}{name}", *getattr(args, name))
     return ET.tostring(root, encoding="unicode")
@@ -138,7 +139,7 @@ def parse_arguments():
     command.add_argument("--group", help="the volume group that tenants share")
     command.add_argument("--device", action="append", default=[], metavar="PATH",
                          help="make the volume group of this device")
-    for name in ["limit", "step"] + RATES:
+    for name in LIMITS:
         command.add_argument("--" + name.replace("_", "-"), type=size, metavar="SIZE")
 
     command = commands.add_parser("volume", help="make a volume")

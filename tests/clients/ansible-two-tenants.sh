@@ -37,9 +37,10 @@ play() {
     sed -n 's/.*ok=\([0-9]*\) *changed=\([0-9]*\) .*/\1 steps, \2 changed/p' "$TEST_TMP/said"
 }
 
-# limits TENANT, in bytes and I/Os a second.
+# limits TENANT, in bytes, volumes, and I/Os a second.
 limits() {
     in_machine quota-lvm show "$1" --json | in_root jq -c '[.limit_bytes, .step_bytes,
+        .guarantee_bytes, .max_volumes,
         .total_bytes_sec, .total_bytes_sec_max_length, .read_iops_sec, .write_iops_sec]'
 }
 
@@ -48,21 +49,23 @@ tenants='[
                               "total_bytes_sec_max": "40 MB", "total_bytes_sec_max_length": 10},
    "volumes": [{"name": "root", "capacity": "4 GB", "allocation": 0},
                {"name": "log", "capacity": "64 MB"}]},
-  {"name": "globex", "limits": {"limit": "512 MB", "step": "64 MB", "read_iops_sec": 2000}}]'
+  {"name": "globex", "limits": {"limit": "512 MB", "step": "64 MB", "read_iops_sec": 2000,
+                                "max_volumes": 5}}]'
 
 eq "$(play "$tenants")" "7 steps, 5 changed" "the first run"
 eq "$(in_machine virsh -q pool-list --autostart --name | xargs)" "acme globex" "pools"
 matches "$(in_machine virsh -q vol-list --details acme)" 'log .*64.00 MiB +64.00 MiB' "a thick volume"
 matches "$(in_machine virsh -q vol-list --details acme)" 'root .*4.00 GiB +0.00 B' "a thin volume"
-eq "$(limits acme)" "[1073741824,67108864,20971520,10,null,null]" "limits of acme"
-eq "$(limits globex)" "[536870912,67108864,null,null,2000,null]" "limits of globex"
+eq "$(limits acme)" "[1073741824,67108864,null,null,20971520,10,null,null]" "limits of acme"
+eq "$(limits globex)" "[536870912,67108864,null,5,null,null,2000,null]" "limits of globex"
 
 eq "$(play "$tenants")" "6 steps, 0 changed" "the second run"
 
 # One limit is another, one is gone, one is new.
-tenants=${tenants/1 GB/2 GB}
+tenants=${tenants/1 GB\"/2 GB\", \"guarantee\": \"512 MB\"}
+tenants=${tenants/\"max_volumes\": 5/\"max_volumes\": 7}
 tenants=${tenants/\"read_iops_sec\": 2000/\"write_iops_sec\": 500}
 eq "$(play "$tenants" --tags limits)" "3 steps, 1 changed" "a run with other limits"
-eq "$(limits acme)" "[2147483648,67108864,20971520,10,null,null]" "limits of acme"
-eq "$(limits globex)" "[536870912,67108864,null,null,null,500]" "limits of globex"
+eq "$(limits acme)" "[2147483648,67108864,536870912,null,20971520,10,null,null]" "limits of acme"
+eq "$(limits globex)" "[536870912,67108864,null,7,null,null,null,500]" "limits of globex"
 matches "$(in_machine virsh -q pool-info --bytes acme)" 'Capacity: +2147483648' "capacity in libvirt"

@@ -22,10 +22,11 @@ shown() { quota-lvm show acme --json | jq -r ".${1//,/,.}" | xargs; }
 # From a bare disk.
 expect_fail "there is no pool 'acme' yet: give --group" "$tenant" set-up acme --limit 1GiB
 "$tenant" set-up acme --group vg0 --device "$disk" --limit 1GiB --step 64MiB \
-    --total-bytes-sec 20MiB --read-iops-sec 500
+    --guarantee 512MiB --max-volumes 20 --total-bytes-sec 20MiB --read-iops-sec 500
 eq "$(virsh -q pool-list --autostart --name | xargs)" acme "pools that start by themselves"
 eq "$(shown limit_bytes,step_bytes,total_bytes_sec,read_iops_sec,write_iops_sec)" \
     "$GIB $((64 * MIB)) $((20 * MIB)) 500 null" "limits"
+eq "$(shown guarantee_bytes,max_volumes)" "$((512 * MIB)) 20" "guarantee, volumes at most"
 
 eq "$("$tenant" volume acme disk0 4GiB)" /dev/vg0/acme.disk0 "path of a new volume"
 "$tenant" volume acme log0 128MiB --thick >/dev/null

@@ -14,9 +14,9 @@ valid() { # FILE: as everybody says who can say it
     virt-xml-validate "$1" >"$TEST_TMP/said" 2>&1 || fail "$1: $(cat "$TEST_TMP/said")"
 }
 
-# The definition that README shows, and all limits that there are.
-sed -n '/```xml/,/```/p' "$top/README.md" | sed '/```/d' >"$good"
-matches "$(cat "$good")" '<quota:limit unit=' "definition in README"
+# The definition that docs/operating.md shows, and all limits that there are.
+sed -n '/```xml/,/```/p' "$top/docs/operating.md" | sed '/```/d' >"$good"
+matches "$(cat "$good")" '<quota:limit unit=' "definition in docs/operating.md"
 valid "$good"
 {
     echo "<pool type='quota-lvm' xmlns:q='http://libvirt.org/schemas/storagepool/quota-lvm/1.0'>"
@@ -54,7 +54,7 @@ virsh -q vol-create --validate acme "$TEST_TMP/more.xml" >/dev/null
 eq "$(vols acme)" "data more root" "volumes"
 virsh -q vol-delete --pool acme more >/dev/null
 
-# refused SED-SCRIPT: README's definition with a slip in it.
+# refused SED-SCRIPT: that definition with a slip in it.
 refused() {
     sed "s/acme/slip/; s/vg0/vg1/; $1" "$good" >"$bad"
     ! cmp -s "$good" "$bad" || fail "no change: $1"
