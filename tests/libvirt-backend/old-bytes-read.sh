@@ -115,4 +115,25 @@ kill_while virsh -q vol-resize --pool globex keeps 64MiB
 eq "$(vol_number globex keeps Capacity)" $((16 * MIB)) "size after libvirtd was killed"
 eq "$(ls /var/lib/libvirt/quota-lvm/vg0)" "" "notes after libvirtd was killed"
 eq "$(secrets_in /dev/vg0/globex.keeps)" 0 "old bytes after libvirtd was killed"
+
+# A snapshot would keep them.
+virsh -q vol-create-as globex slow 64MiB >/dev/null &
+wait_for 20 "zeroes to begin" grep -r - /var/lib/libvirt/quota-lvm/vg0
+expect_fail "cannot begin with '/dev/vg0/globex.slow' while that is overwritten" \
+    virsh vol-create globex /dev/stdin <<XML
+<volume><name>early</name><capacity unit='MiB'>64</capacity><allocation unit='MiB'>64</allocation>
+<backingStore><path>/dev/vg0/globex.slow</path></backingStore></volume>
+XML
+wait $!
+virsh -q vol-create globex /dev/stdin <<XML >/dev/null
+<volume><name>late</name><capacity unit='MiB'>64</capacity><allocation unit='MiB'>16</allocation>
+<backingStore><path>/dev/vg0/globex.slow</path></backingStore></volume>
+XML
+virsh -q vol-delete --pool globex late >/dev/null
+# and so would who downloads what a refresh could not take back
+lvs --noheadings -o uuid vg0/globex.slow | sed 's/^ */4096 /' >/var/lib/libvirt/quota-lvm/vg0/globex.slow
+expect_fail "volume 'slow' is not overwritten with zeroes yet" \
+    virsh vol-download --pool globex slow "$TEST_TMP/download"
+rm /var/lib/libvirt/quota-lvm/vg0/globex.slow
+virsh -q vol-delete --pool globex slow >/dev/null
 quota-lvm check

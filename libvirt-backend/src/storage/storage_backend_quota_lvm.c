@@ -49,7 +49,7 @@ virQuotaPoolGetNewDef(virStoragePoolObj *pool)
 
 static int
 virQuotaPoolCheck(virStoragePoolObj *pool,
-                                   bool *isActive)
+                  bool *isActive)
 {
     /* The state file tells; that LVM agrees is for the refresh to see, which
      * comes next. */
@@ -310,7 +310,7 @@ virStorageBackend virStorageBackendQuotaLVM = {
     .deleteVol = virQuotaVolDelete,
     .resizeVol = virQuotaVolResize,
     .uploadVol = virQuotaVolUpload,
-    .downloadVol = virStorageBackendVolDownloadLocal,
+    .downloadVol = virQuotaVolDownload,
     .wipeVol = virQuotaVolWipe,
 };
 

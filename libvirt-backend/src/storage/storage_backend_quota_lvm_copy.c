@@ -230,6 +230,32 @@ virQuotaVolUpload(virStoragePoolObj *pool,
 }
 
 
+/* A refresh lists a volume that it could not take back */
+int
+virQuotaVolDownload(virStoragePoolObj *pool,
+                    virStorageVolDef *vol,
+                    virStreamPtr stream,
+                    unsigned long long offset,
+                    unsigned long long length,
+                    unsigned int flags)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    char name[QUOTA_LV_MAX_BYTES + 1];
+
+    if (quota_name_format_lv(def->source.tenant, vol->name, name) == 0 &&
+        virQuotaZeroIsPending(def->source.name, name, NULLSTR_EMPTY(vol->key),
+                              ULLONG_MAX)) {
+        virReportError(VIR_ERR_OPERATION_INVALID,
+                       _("volume '%1$s' is not overwritten with zeroes yet and may hold what others wrote: run pool-refresh for pool '%2$s', or delete the volume"),
+                       vol->name, def->name);
+        return -1;
+    }
+
+    return virStorageBackendVolDownloadLocal(pool, vol, stream, offset, length,
+                                             flags);
+}
+
+
 /* Thick volumes are overwritten, by libvirt's own algorithms.  Writing a pattern
  * over a thin one would first take all the space that it never used: what it
  * has is given back, to be zeroed before anybody gets to read it. */

@@ -111,8 +111,10 @@ virQuotaVolMake(virQuotaTenant *tenant,
 
  error:
     /* What a command that still runs makes, the next refresh takes back, by its
-     * note; a volume that another host has made meanwhile is no concern of ours. */
-    if (why->why != LVM_WHY_SLOW && why->error != -EEXIST)
+     * note; what another host has made meanwhile it must not. */
+    if (why->error == -EEXIST)
+        virQuotaZeroForget(tenant->group, plan->made);
+    else if (why->why != LVM_WHY_SLOW)
         virQuotaVolAbandon(tenant, plan->made);
     return -1;
 }
@@ -139,6 +141,14 @@ virQuotaVolFindOrigin(virQuotaTenant *tenant,
     } else if ((name = STRSKIP(path, tenant->def->target.path)) &&
                name[0] == '/') {
         lv = lvm_group_find_lv(virQuotaTenantView(tenant), name + 1);
+    }
+
+    if (lv && virQuotaZeroIsPending(tenant->group, lv->name, lv->uuid,
+                                    lv->lv.size_bytes)) {
+        virReportError(VIR_ERR_OPERATION_INVALID,
+                       _("volume '%1$s' cannot begin with '%2$s' while that is overwritten with zeroes: wait until it is listed, or run pool-refresh if libvirtd was restarted meanwhile"),
+                       vol->name, path);
+        return NULL;
     }
 
     if (lv && !lv->is_hidden &&

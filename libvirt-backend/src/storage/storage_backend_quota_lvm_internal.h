@@ -201,6 +201,12 @@ virQuotaZeroDevice(const char *path,
                    unsigned long long from,
                    int flags);
 
+bool
+virQuotaZeroIsPending(const char *group,
+                      const char *lv,
+                      const char *uuid,
+                      unsigned long long size);
+
 int
 virQuotaZeroBegin(virQuotaTenant *tenant,
                   const char *lv,
@@ -325,6 +331,14 @@ virQuotaVolDelete(virStoragePoolObj *pool,
                   unsigned int flags);
 
 /* storage_backend_quota_lvm_copy.c: what libvirtd itself writes */
+
+int
+virQuotaVolDownload(virStoragePoolObj *pool,
+                    virStorageVolDef *vol,
+                    virStreamPtr stream,
+                    unsigned long long offset,
+                    unsigned long long length,
+                    unsigned int flags);
 
 int
 virQuotaVolUpload(virStoragePoolObj *pool,

@@ -127,6 +127,22 @@ virQuotaZeroReadNote(const char *group,
 }
 
 
+/* Whether the LV @lv of this @uuid and size holds bytes that may have been
+ * anybody's */
+bool
+virQuotaZeroIsPending(const char *group,
+                      const char *lv,
+                      const char *uuid,
+                      unsigned long long size)
+{
+    g_autofree char *noted = NULL;
+    unsigned long long from;
+
+    return virQuotaZeroReadNote(group, lv, &from, &noted) &&
+        (!*noted || STREQ(noted, uuid)) && from < size;
+}
+
+
 /**
  * virQuotaZeroBegin:
  * @tenant: tenant, locked
@@ -225,8 +241,8 @@ virQuotaZeroMade(virQuotaTenant *tenant,
  * @content: what the caller writes to it from its beginning on, bytes
  *
  * Zeroes what is not zeroed yet of a volume and is not overwritten anyway.  The
- * note stays until virQuotaZeroEnd.  The group should not be
- * locked: this takes its time.
+ * note stays until virQuotaZeroEnd.  The group should not be locked: this takes its
+ * time.
  */
 int
 virQuotaZeroVol(virStoragePoolDef *def,
@@ -262,42 +278,46 @@ virQuotaZeroEnd(virStoragePoolDef *def,
 static int
 virQuotaZeroCut(virQuotaTenant *tenant,
                 const LvmLv *lv,
-                unsigned long long from)
+                unsigned long long from,
+                LvmRefusal *why)
 {
     g_autoptr(LvmPlan) plan = NULL;
-    g_auto(LvmRefusal) why = { 0 };
 
     VIR_WARN("LV %s/%s was not finished: what is beyond byte %llu is taken back",
              tenant->group, lv->name, from);
 
     plan = lvm_plan_volume_cut(virQuotaTenantView(tenant), tenant->name, lv, from);
-    return virQuotaTenantRun(tenant, plan, &why);
+    return virQuotaTenantRun(tenant, plan, why);
 }
 
 
-static void
+/* Returns whether LVM is worth being asked again. */
+static bool
 virQuotaZeroSettleNote(virQuotaTenant *tenant,
                        const char *name)
 {
     const char *volume = quota_name_parse_lv(tenant->name, name);
     const LvmLv *lv;
     g_autofree char *uuid = NULL;
+    g_auto(LvmRefusal) why = { 0 };
     unsigned long long from;
 
     if (!volume ||
         !virQuotaZeroReadNote(tenant->group, name, &from, &uuid))
-        return;
+        return true;
 
     lv = virQuotaTenantFindVolume(tenant, volume);
-    if (lv && (!*uuid || STREQ(uuid, lv->uuid)) && from < lv->lv.size_bytes &&
-        virQuotaZeroCut(tenant, lv, from) < 0) {
+    if (lv && virQuotaZeroIsPending(tenant->group, name, lv->uuid,
+                                    lv->lv.size_bytes) &&
+        virQuotaZeroCut(tenant, lv, from, &why) < 0) {
         VIR_WARN("LV %s/%s stays, with what its extents held before: %s",
                  tenant->group, name, virGetLastErrorMessage());
         virResetLastError();
-        return;
+        return why.why != LVM_WHY_SLOW;
     }
 
     virQuotaZeroForget(tenant->group, name);
+    return true;
 }
 
 
@@ -318,8 +338,8 @@ virQuotaZeroSettle(virQuotaTenant *tenant)
     if (virDirOpenQuiet(&dir, path) < 0)
         return 0;
 
-    while (virDirRead(dir, &entry, NULL) > 0)
-        virQuotaZeroSettleNote(tenant, entry->d_name);
+    while (virDirRead(dir, &entry, NULL) > 0 &&
+           virQuotaZeroSettleNote(tenant, entry->d_name));
 
     return 0;
 }
