@@ -118,7 +118,7 @@ lvm_hold_open_ledger(LvmHold *hold, LvmRefusal *why)
     return false;
 }
 
-/* One that is missing, and not to be made here, quota-lvmd makes from LVM. */
+/* lvm_hold_has_ledger: open, or can be. */
 static bool
 lvm_hold_has_ledger(LvmHold *hold)
 {
@@ -161,16 +161,19 @@ lvm_hold_publish(LvmHold *hold)
     quota_doorbell_ring(hold->ledger);
 }
 
-/* Before LVM gives anything. */
+/* Before LVM gives anything.  A ledger that is missing, and not to be made here,
+ * quota-lvmd makes from LVM; one that is there must be charged. */
 static bool
 lvm_hold_charge(LvmHold *hold, uint64_t bytes, LvmRefusal *why)
 {
     struct quota_state state;
 
-    if (hold->makes_ledger && !lvm_hold_open_ledger(hold, why))
-        return false;
-    if (!lvm_hold_has_ledger(hold))
+    if (!lvm_hold_open_ledger(hold, why)) {
+        if (hold->makes_ledger || why->error != -ENOENT)
+            return false;
+        lvm_refusal_clear(why);
         return true;
+    }
     state = lvm_hold_tenant(hold)->state;
     state.thick_bytes = quota_add_saturating(state.thick_bytes, bytes);
     quota_state_publish(hold->ledger, &state);

@@ -43,9 +43,13 @@ virQuotaHostStart(const char *const *argv,
     virCommandSetErrorFD(cmd, &error);
 
     if (virCommandRunAsync(cmd, &pid) < 0) {
+        virErrorPtr err = virGetLastError();
+        int rc = err && err->code == VIR_ERR_SYSTEM_ERROR && err->int1 > 0 ?
+            -err->int1 : -ECHILD;
+
         VIR_WARN("cannot run %s: %s", argv[0], virGetLastErrorMessage());
         virResetLastError();
-        return -ENOENT;
+        return rc;
     }
 
     VIR_FORCE_CLOSE(in);
@@ -205,6 +209,12 @@ virQuotaReportLimits(const LvmRefusal *why)
                        (unsigned long long) why->asked, why->name);
         return true;
     case LVM_WHY_TENANT_LIMIT:
+        if (!why->name) {
+            virReportError(VIR_ERR_OPERATION_FAILED,
+                           _("tenant '%1$s' is limited to %2$s in volume group '%3$s': %4$s are used by thick volumes, which leaves no extent (%5$s) to a thin pool: raise the limit"),
+                           why->tenant, limit, why->group, thick, asked);
+            return true;
+        }
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("tenant '%1$s' is limited to %2$s in volume group '%3$s': %4$s are used by thick volumes and %5$s granted to its thin pool, volume '%6$s' needs %7$s: raise the limit, or make the volume thin (allocation 0)"),
                        why->tenant, limit, why->group, thick, grant, why->name,
