@@ -65,7 +65,8 @@ set_apply(const char *group, const char *tenant,
         return false;
     limits = lvm->state.limits;
     set_limits_change(&limits, change);
-    plan = lvm_plan_limits_set(hold->view, tenant, &limits, NULL, why);
+    plan = lvm_plan_limits_set(hold->view, tenant, &limits, change->is_given, NULL,
+                               why);
     if (!plan || !lvm_hold_run(hold, plan, why))
         return false;
     lvm = lvm_hold_tenant(hold);

@@ -82,9 +82,9 @@ growth_outcome_of(const LvmRefusal *why)
     return GROWTH_FAILED;
 }
 
-/* Next to the data LVM may enlarge the pool's metadata and the
- * group's spare, by an amount that it alone knows: near the end of the group ask
- * for less until it fits. */
+/* Beside the data LVM may enlarge the pool's metadata and the group's spare, by an
+ * amount that it alone knows: near the end of the group ask for less until it
+ * fits. */
 static enum growth_outcome
 growth_extend(LvmHold *hold, uint64_t extents, uint64_t *added_bytes,
               LvmRefusal *why)

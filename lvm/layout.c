@@ -30,13 +30,13 @@ lvm_layout_stripes(const LvmLayout *layout)
     return MAX(MAX(layout->stripes, lvm_layout_kinds[layout->type].min_stripes), 1);
 }
 
-unsigned
+uint64_t
 lvm_layout_legs(const LvmLayout *layout)
 {
     const LvmLayoutKind *kind = &lvm_layout_kinds[layout->type];
-    unsigned stripes = lvm_layout_stripes(layout);
+    uint64_t stripes = lvm_layout_stripes(layout);
 
-    return kind->is_mirrored ? stripes * (MAX(layout->mirrors, 1) + 1)
+    return kind->is_mirrored ? stripes * (MAX(layout->mirrors, 1) + UINT64_C(1))
                              : stripes + kind->parity;
 }
 
@@ -70,6 +70,9 @@ lvm_layout_sizes(const LvmLayout *layout, uint64_t extent_bytes,
     uint64_t legs = lvm_layout_legs(layout);
     uint64_t leg, metadata = 0;
 
+    /* as metadata may say of an LV that LVM would not make */
+    if (legs > 2 * MAX_LEGS)
+        return false;
     /* Leaves room for every sum and product below. */
     if (capacity > (UINT64_C(1) << 62) / legs - extent_bytes * stripes)
         return false;

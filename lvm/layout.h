@@ -45,7 +45,7 @@ extern const LvmLayoutKind lvm_layout_kinds[LVM_LAYOUT_LAST];
 
 /* lvm_layout_stripes, lvm_layout_legs: with what is 0 in @layout put in. */
 unsigned lvm_layout_stripes(const LvmLayout *layout);
-unsigned lvm_layout_legs(const LvmLayout *layout);
+uint64_t lvm_layout_legs(const LvmLayout *layout);
 
 /* lvm_layout_of: that of a thick LV. */
 LvmLayout lvm_layout_of(const LvmLv *lv);

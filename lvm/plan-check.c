@@ -17,8 +17,8 @@ lvm_check_tenant(const LvmGroup *view, const char *tenant, LvmRefusal *why)
 
 bool
 lvm_plan_check_new(const LvmGroup *view, const char *tenant,
-                          const char *volume, char lv[QUOTA_LV_MAX_BYTES + 1],
-                          LvmRefusal *why)
+                   const char *volume, char lv[QUOTA_LV_MAX_BYTES + 1],
+                   LvmRefusal *why)
 {
     const LvmTenant *own = lvm_check_tenant(view, tenant, why);
     char name[QUOTA_LV_MAX_BYTES + 1];

@@ -3,8 +3,9 @@
  * plan-owner.c: an LV gets an owner, or loses it, with all its data.
  *
  * LVM renames and tags in two transactions.  Adopting tags first, releasing untags
- * last: an LV caught in between is charged even though it is not shown.  Both run in one child that has the lock and outlives the
- * caller; after a power cut in between, the same plan completes the change.
+ * last: an LV caught in between is charged even though it is not shown.  Both run in
+ * one child that has the lock and outlives the caller; after a power cut in between,
+ * the same plan completes the change.
  */
 #include "command.h"
 #include "plans.h"
@@ -137,6 +138,11 @@ lvm_plan_adopt(const LvmGroup *view, const char *name, const char *tenant,
         lvm_refuse(why, LVM_WHY_EXISTS, view->name, tenant, volume, NULL);
         return NULL;
     }
+    if (is_new && own->has_bad_tag) {
+        /* the unreadable tag may be the limit that applies here */
+        lvm_refuse(why, LVM_WHY_BAD_TAG, view->name, tenant, NULL, NULL);
+        return NULL;
+    }
     if (is_new) {
         uint64_t bytes = lvm_lv_is_thin(lv) ? 0 : lvm_lv_taken_bytes(lv);
 
@@ -186,6 +192,15 @@ lvm_release_check(const LvmGroup *view, const char *tenant, const char *volume,
     return true;
 }
 
+/* lvm_is_half_released: @lv is as a release leaves it that a power cut stopped after
+ * the first of its two steps: renamed, and the tenant's still. */
+static bool
+lvm_is_half_released(const LvmLv *lv, const char *tenant)
+{
+    return g_strcmp0(lv->tenant, tenant) == 0 && !lv->volume && !lv->is_hidden &&
+           !lvm_lv_is_pool(lv) && !lvm_lv_is_thin(lv);
+}
+
 LvmPlan *
 lvm_plan_release(const LvmGroup *view, const char *tenant, const char *volume,
                  const char *name, LvmRefusal *why)
@@ -195,8 +210,7 @@ lvm_plan_release(const LvmGroup *view, const char *tenant, const char *volume,
     const char *to = name ? name : volume;
     const LvmLv *taken = lvm_group_find_lv(view, to);
 
-    /* a release that a power cut stopped after the first of its two steps */
-    if (!lv && taken && g_strcmp0(taken->tenant, tenant) == 0) {
+    if (!lv && taken && lvm_is_half_released(taken, tenant)) {
         lvm_owner_retag(plan, to, "--deltag", 0);
     } else {
         if (!lvm_release_check(view, tenant, volume, lv, to, why))

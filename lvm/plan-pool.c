@@ -85,11 +85,11 @@ typedef struct {
  * small as that allows, since a chunk is the smallest thing charged. */
 static void
 lvm_pool_sizes(const LvmGroup *view, const struct quota_limits *limits,
-               PoolSizes *sizes)
+               uint64_t room, PoolSizes *sizes)
 {
     uint64_t step = limits->step_bytes ? limits->step_bytes
                                        : QUOTA_STEP_DEFAULT_BYTES;
-    uint64_t most = limits->limit_bytes / view->extent_bytes * view->extent_bytes;
+    uint64_t most = room / view->extent_bytes * view->extent_bytes;
 
     sizes->data = step < most ? MIN(LVM_ROUND_UP(step, view->extent_bytes), most) : most;
     sizes->chunk = CHUNK_MIN_BYTES;
@@ -114,6 +114,26 @@ lvm_pool_check_limits(const LvmGroup *view, const char *tenant,
         return false;
     }
     return lvm_plan_check_limits(view, tenant, limits, why);
+}
+
+/* lvm_pool_room: what the limit leaves to the pool of a tenant that has thick
+ * volumes already: *@room. */
+static bool
+lvm_pool_room(const LvmGroup *view, const char *tenant,
+              const struct quota_limits *limits, uint64_t *room, LvmRefusal *why)
+{
+    const LvmTenant *own = lvm_group_find_tenant(view, tenant);
+    uint64_t thick = own ? own->state.thick_bytes : 0;
+
+    *room = limits->limit_bytes > thick ? limits->limit_bytes - thick : 0;
+    if (*room >= view->extent_bytes)
+        return true;
+    lvm_refuse(why, LVM_WHY_TENANT_LIMIT, view->name, tenant, NULL, NULL);
+    why->asked = view->extent_bytes;
+    why->limit = limits->limit_bytes;
+    why->thick = thick;
+    why->room = *room;
+    return false;
 }
 
 static void
@@ -161,6 +181,7 @@ lvm_plan_pool_build(const LvmGroup *view, const char *tenant,
     char name[QUOTA_LV_MAX_BYTES + 1];
     const char *text = NULL;
     PoolSizes sizes;
+    uint64_t room;
 
     if (own && own->thin_pool) {
         lvm_refuse(why, LVM_WHY_HAS_THIN_POOL, view->name, tenant, NULL, NULL);
@@ -172,9 +193,10 @@ lvm_plan_pool_build(const LvmGroup *view, const char *tenant,
         why->text = g_strdup(text);
         return NULL;
     }
-    if (!lvm_pool_check_limits(view, tenant, limits, why))
+    if (!lvm_pool_check_limits(view, tenant, limits, why) ||
+        !lvm_pool_room(view, tenant, limits, &room, why))
         return NULL;
-    lvm_pool_sizes(view, limits, &sizes);
+    lvm_pool_sizes(view, limits, room, &sizes);
     /* LVM keeps a spare as large as the largest metadata of the group */
     if (sizes.data + 2 * sizes.metadata > quota_group_free(&others)) {
         lvm_refuse(why, LVM_WHY_GROUP_KEPT, view->name, tenant, NULL, NULL);
@@ -210,19 +232,37 @@ lvm_plan_pool_grow(const LvmGroup *view, const char *tenant, uint64_t extents,
     return plan;
 }
 
+/* lvm_pool_has_volumes: how many LVs would go with the tenant's thin pool: all in it,
+ * whatever their tags say.  The first into *@first. */
+static uint64_t
+lvm_pool_has_volumes(const LvmGroup *view, const LvmTenant *own,
+                     const LvmLv **first)
+{
+    uint64_t count = 0;
+
+    for (guint i = 0; i < view->lvs->len; i++) {
+        const LvmLv *lv = g_ptr_array_index(view->lvs, i);
+
+        if (lv->is_hidden || lv == own->thin_pool ||
+            (g_strcmp0(lv->tenant, own->tenant) != 0 &&
+             !(own->thin_pool && g_str_equal(lv->pool, own->thin_pool->name))))
+            continue;
+        if (count++ == 0)
+            *first = lv;
+    }
+    return count;
+}
+
 LvmPlan *
 lvm_plan_pool_remove(const LvmGroup *view, const char *tenant, LvmRefusal *why)
 {
     const LvmTenant *own = lvm_group_find_tenant(view, tenant);
-    guint volumes = own ? own->lvs->len - (own->thin_pool ? 1 : 0) : 0;
+    const LvmLv *lv = NULL;
+    uint64_t volumes = own ? lvm_pool_has_volumes(view, own, &lv) : 0;
     LvmPlan *plan;
     char **argv;
 
     if (volumes) {
-        const LvmLv *lv = g_ptr_array_index(own->lvs, 0);
-
-        if (lv == own->thin_pool)
-            lv = g_ptr_array_index(own->lvs, 1);
         lvm_refuse(why, LVM_WHY_HAS_VOLUMES, view->name, tenant, NULL, lv->name);
         why->asked = volumes;
         return NULL;
@@ -330,10 +370,28 @@ lvm_tag_begins(const char *tag, const void *prefix)
     return g_str_has_prefix(tag, prefix);
 }
 
+/* lvm_limits_are_read: each tag of a limit that is not given can be read. */
+static bool
+lvm_limits_are_read(const LvmTenant *own, const bool *is_given)
+{
+    for (size_t i = 0; i < quota_limit_fields_count; i++) {
+        if (is_given[i])
+            continue;
+        for (char *const *tag = own->thin_tags; *tag; tag++) {
+            struct quota_limits unused = { 0 };
+
+            if (lvm_tag_is_of(*tag, &quota_limit_fields[i]) &&
+                quota_tag_parse_limit(*tag, &unused) < 0)
+                return false;
+        }
+    }
+    return true;
+}
+
 LvmPlan *
 lvm_plan_limits_set(const LvmGroup *view, const char *tenant,
-                    const struct quota_limits *limits, const char *definition,
-                    LvmRefusal *why)
+                    const struct quota_limits *limits, const bool *is_given,
+                    const char *definition, LvmRefusal *why)
 {
     const LvmTenant *own = lvm_check_tenant(view, tenant, why);
     g_autoptr(LvmPlan) plan = lvm_plan_new(view, tenant);
@@ -342,6 +400,10 @@ lvm_plan_limits_set(const LvmGroup *view, const char *tenant,
 
     if (!own)
         return NULL;
+    if (is_given && !lvm_limits_are_read(own, is_given)) {
+        lvm_refuse(why, LVM_WHY_BAD_TAG, view->name, tenant, NULL, NULL);
+        return NULL;
+    }
     if (limits->limit_bytes == 0) {
         lvm_refuse(why, LVM_WHY_NO_LIMIT, view->name, tenant, NULL, NULL);
         return NULL;

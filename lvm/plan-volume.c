@@ -78,7 +78,33 @@ lvm_resize_check_kind(const LvmGroup *view, const char *tenant, const LvmLv *lv,
     if (lvm_lv_is_thick_snapshot(lv))
         return lvm_refuse(why, LVM_WHY_SIZE_OF_ORIGIN, view->name, tenant, volume,
                           lv->origin);
+    if (*lv->unknown) {
+        lvm_refuse(why, LVM_WHY_IS_UNKNOWN, view->name, tenant, lv->name, NULL);
+        why->text = g_strdup(lv->unknown);
+        return false;
+    }
     return true;
+}
+
+/* lvm_resize_bytes: what growing @lv to @bytes takes, if its layout would take @now
+ * for what it has and @physical for what it will have.  Metadata that was not made
+ * by us may have another layout in each segment, or none that a volume can be asked
+ * for (a mirror, a cache): then no less than @lv takes for each byte now. */
+static uint64_t
+lvm_resize_bytes(const LvmGroup *view, const LvmLv *lv, uint64_t bytes,
+                 uint64_t now, uint64_t physical)
+{
+    uint64_t taken = lvm_lv_taken_bytes(lv);
+    uint64_t extents = lv->lv.size_bytes / view->extent_bytes;
+    uint64_t added = (bytes - lv->lv.size_bytes) / view->extent_bytes;
+    uint64_t grown = physical - MIN(now, taken);
+    unsigned __int128 scaled;
+
+    if (taken <= now || extents == 0)
+        return grown;
+    scaled = (unsigned __int128)LVM_DIVIDE_UP(taken, view->extent_bytes) * added;
+    scaled = (scaled + extents - 1) / extents * view->extent_bytes;
+    return MAX(grown, (uint64_t)MIN(scaled, UINT64_MAX));
 }
 
 LvmPlan *
@@ -106,9 +132,9 @@ lvm_plan_volume_resize(const LvmGroup *view, const char *tenant, const LvmLv *lv
         return NULL;
     }
     if (!lvm_lv_is_thin(lv) && bytes > lv->lv.size_bytes) {
-        if (!lvm_plan_check_growth(view, tenant, physical - now, why))
+        plan->charge_bytes = lvm_resize_bytes(view, lv, bytes, now, physical);
+        if (!lvm_plan_check_growth(view, tenant, plan->charge_bytes, why))
             return lvm_refusal_about(why, volume);
-        plan->charge_bytes = physical - now;
         plan->needs_pool_here = true;
     }
     if (bytes != lv->lv.size_bytes) {

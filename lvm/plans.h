@@ -148,10 +148,13 @@ bool lvm_plan_check_limits(const LvmGroup *view, const char *tenant,
                            const struct quota_limits *limits, LvmRefusal *why);
 
 /* lvm_plan_limits_set: @definition is the digest of what libvirt has applied
- * (NULL: it stays).  Without a step when nothing changes. */
+ * (NULL: it stays).  @is_given has a member for each of quota_limit_fields: who
+ * changes only these is refused while the tag of another cannot be read, or it would
+ * be gone (NULL: all are given).  Without a step when nothing changes. */
 LvmPlan *lvm_plan_limits_set(const LvmGroup *view, const char *tenant,
                              const struct quota_limits *limits,
-                             const char *definition, LvmRefusal *why);
+                             const bool *is_given, const char *definition,
+                             LvmRefusal *why);
 
 /* lvm_plan_overcommit_set: how many percent of the group's size its tenants'
  * limits may promise together; 0: any. */

@@ -79,8 +79,6 @@ thin_status_parse(const char *params, struct thin_status *status)
     return 0;
 }
 
-/* thin_status_ask: the parameters of a device whose target is of @type.  -EINVAL:
- * it is another one. */
 bool
 thin_status_is_metadata_short(const struct thin_status *status)
 {
@@ -88,6 +86,8 @@ thin_status_is_metadata_short(const struct thin_status *status)
         status->meta_total_blocks - status->meta_total_blocks / 5;
 }
 
+/* thin_status_ask: the parameters of a device whose target is of @type.  -EINVAL:
+ * it is another one. */
 static int
 thin_status_ask(int question, const struct lvm_dm_device *device, bool commits,
                 const char *type, struct lvm_dm_answer *answer)

@@ -33,13 +33,34 @@ test_legs(void)
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         uint64_t logical, physical;
 
-        g_test_message("%s of %u", lvm_layout_kinds[cases[i].layout.type].name,
+        g_test_message("%s of %" G_GUINT64_FORMAT, lvm_layout_kinds[cases[i].layout.type].name,
                        lvm_layout_legs(&cases[i].layout));
         g_assert_true(lvm_layout_sizes(&cases[i].layout, EXTENT,
                                        cases[i].capacity * EXTENT, &logical,
                                        &physical));
         g_assert_cmpuint(logical, ==, cases[i].logical * EXTENT);
         g_assert_cmpuint(physical, ==, cases[i].physical * EXTENT);
+    }
+}
+
+/* As many as metadata may say, but no LVM: neither too little nor a crash. */
+static void
+test_legs_that_cannot_be(void)
+{
+    static const LvmLayout cases[] = {
+        { LVM_LAYOUT_RAID10, 2, INT32_MAX, 0 },
+        { LVM_LAYOUT_RAID10, 0, UINT32_MAX, 0 },
+        { LVM_LAYOUT_RAID1, 0, UINT32_MAX, 0 },
+        { LVM_LAYOUT_STRIPED, UINT32_MAX, 0, 0 },
+        { LVM_LAYOUT_RAID6, UINT32_MAX - 1, 0, 0 },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t logical, physical;
+
+        g_assert_cmpuint(lvm_layout_legs(&cases[i]), >, 0);
+        g_assert_false(lvm_layout_sizes(&cases[i], EXTENT, EXTENT, &logical,
+                                        &physical));
     }
 }
 
@@ -78,6 +99,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/layout/legs", test_legs);
+    g_test_add_func("/layout/legs-that-cannot-be", test_legs_that_cannot_be);
     g_test_add_func("/layout/edges", test_edges);
     return g_test_run();
 }

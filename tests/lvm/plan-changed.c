@@ -122,6 +122,7 @@ limits_plan(const LvmGroup *view, char **words, LvmRefusal *why)
 {
     const LvmTenant *tenant = lvm_group_find_tenant(view, words[1]);
     struct quota_limits limits = { 0 };
+    g_autofree bool *is_given = g_new0(bool, quota_limit_fields_count);
     bool is_build = g_str_equal(words[0], "build");
 
     if (tenant && !is_build)
@@ -129,7 +130,13 @@ limits_plan(const LvmGroup *view, char **words, LvmRefusal *why)
     limits_of_words(words + (is_build ? 2 : 3), &limits);
     if (is_build)
         return lvm_plan_pool_build(view, words[1], &limits, why);
+    for (size_t i = 0; i < quota_limit_fields_count; i++) {
+        for (char **word = words + 3; *word; word++)
+            is_given[i] |= g_str_has_prefix(*word, quota_limit_fields[i].name) &&
+                           (*word)[strlen(quota_limit_fields[i].name)] == '=';
+    }
     return lvm_plan_limits_set(view, words[1], &limits,
+                               g_str_equal(words[0], "change") ? is_given : NULL,
                                g_str_equal(words[2], "-") ? NULL : words[2], why);
 }
 
@@ -162,7 +169,8 @@ plan_of_words(const LvmGroup *view, char **words, LvmRefusal *why)
         return copy_of_words(view, words, why);
     if (g_str_equal(verb, "rollback"))
         return lvm_plan_rollback(view, words[1], words[2], why);
-    if (g_str_equal(verb, "build") || g_str_equal(verb, "limits"))
+    if (g_str_equal(verb, "build") || g_str_equal(verb, "limits") ||
+        g_str_equal(verb, "change"))
         return limits_plan(view, words, why);
     if (g_str_equal(verb, "grow"))
         return lvm_plan_pool_grow(view, words[1], atoi(words[2]), why);

@@ -264,7 +264,7 @@ virQuotaTenantDefine(virQuotaTenant *tenant,
         virQuotaPoolDefSetCurrent(tenant->def, &own->state);
     } else {
         plan = lvm_plan_limits_set(virQuotaTenantView(tenant), tenant->name,
-                                   &limits, digest, &why);
+                                   &limits, NULL, digest, &why);
         if (virQuotaTenantRun(tenant, plan, &why) < 0)
             return -1;
 
