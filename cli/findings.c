@@ -81,19 +81,13 @@ check_add(struct findings *result, const char *kind, const char *lv,
 
 /* ---- devices ------------------------------------------------------------- */
 
-static bool
-check_is_thick_snapshot(const LvmLv *lv)
-{
-    return *lv->origin && !g_str_equal(lv->segtype, "thin");
-}
-
 /* check_device: the device of an LV is as large as LVM says, and runs. */
 static void
 check_device(struct findings *result, const LvmLv *lv)
 {
     /* the space of a thick snapshot lies below its device */
     g_autofree char *uuid =
-        g_strconcat(lv->dm_uuid, check_is_thick_snapshot(lv) ? "-cow" : "",
+        g_strconcat(lv->dm_uuid, lvm_lv_is_thick_snapshot(lv) ? "-cow" : "",
                     NULL);
     struct device device;
 
@@ -428,7 +422,7 @@ check_leftovers(struct findings *result, const LvmGroup *group)
                       "interrupted", lv->name);
         if (lv->is_hidden && g_str_has_suffix(lv->name, "_pmspare"))
             spares++;
-        if (g_str_has_suffix(lv->segtype, "-pool"))
+        if (lvm_lv_is_pool(lv))
             pools++;
     }
     if (group->promised.kept_bytes > group->promised.free_bytes)

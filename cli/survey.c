@@ -91,7 +91,6 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
     const struct quota_state *state = &lvm->state;
     struct quota_ledger *ledger = NULL;
     struct quota_usage usage;
-    uint64_t room;
 
     *report = (struct report) {
         .group = lvm->group,
@@ -111,13 +110,7 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
     if (survey_thin_bytes(lvm, &report->thin_bytes) == 0) {
         report->used_bytes = report->thick_bytes + report->thin_bytes;
         report->is_over_limit = report->used_bytes > state->limits.limit_bytes;
-
-        /* what is left of the limit, and what a thin volume can get of it */
-        room = state->group_free_bytes;
-        if (state->grant_bytes > report->thin_bytes)
-            room += state->grant_bytes - report->thin_bytes;
-        report->available_bytes = report->is_over_limit
-            ? 0 : MIN(room, state->limits.limit_bytes - report->used_bytes);
+        report->available_bytes = lvm_available_bytes(state, report->thin_bytes);
     } else {
         report->thin_bytes = REPORT_UNKNOWN;
         report->is_over_limit =

@@ -198,6 +198,18 @@ lvm_lv_is_pool(const LvmLv *lv)
     return g_str_has_suffix(lv->segtype, "-pool");
 }
 
+uint64_t
+lvm_available_bytes(const struct quota_state *state, uint64_t thin_bytes)
+{
+    uint64_t used = quota_add_saturating(state->thick_bytes, thin_bytes);
+    uint64_t limit = state->limits.limit_bytes;
+    uint64_t room = state->group_free_bytes;
+
+    if (state->grant_bytes > thin_bytes)
+        room = quota_add_saturating(room, state->grant_bytes - thin_bytes);
+    return MIN(room, limit > used ? limit - used : 0);
+}
+
 bool
 lvm_lv_is_thick_snapshot(const LvmLv *lv)
 {

@@ -108,6 +108,11 @@ struct quota_group lvm_group_others(const LvmGroup *group, const char *tenant);
 const LvmLv *lvm_tenant_find_volume(const LvmGroup *group, const char *tenant,
                                     const char *volume);
 
+/* lvm_available_bytes: what a tenant can still get for thin volumes, of which it uses
+ * @thin_bytes: what its grant has left and the group can add to it, as far as the
+ * limit allows.  Never more than it would be given. */
+uint64_t lvm_available_bytes(const struct quota_state *state, uint64_t thin_bytes);
+
 bool lvm_lv_has_tag(const LvmLv *lv, const char *tag);
 bool lvm_lv_is_thin(const LvmLv *lv);
 bool lvm_lv_is_pool(const LvmLv *lv);       /* of any kind */

@@ -135,26 +135,16 @@ virQuotaTenantRequirePool(virQuotaTenant *tenant)
  * @state: what LVM says of the tenant
  * @used: bytes in use in the tenant's thin pool
  *
- * Room for thin volumes is what the grant has left and the group can add to
- * it, as far as the limit allows: the pool never promises what it cannot give.
+ * The pool never promises what it cannot give.
  */
 void
 virQuotaPoolSetSizes(virStoragePoolDef *def,
                      const struct quota_state *state,
                      unsigned long long used)
 {
-    unsigned long long left = 0;
-    unsigned long long room = state->group_free_bytes;
-
     def->capacity = state->limits.limit_bytes;
     def->allocation = state->thick_bytes + used;
-
-    if (def->capacity > def->allocation)
-        left = def->capacity - def->allocation;
-    if (state->grant_bytes > used)
-        room += state->grant_bytes - used;
-
-    def->available = MIN(left, room);
+    def->available = lvm_available_bytes(state, used);
 }
 
 
