@@ -348,8 +348,8 @@ identity() {
         esac
     done
     { listed_versions
-      find "${paths[@]}" -type f ! -path tests/lab.d/passed -print0 | LC_ALL=C sort -zu |
-          xargs -0 sha256sum
+      find "${paths[@]}" -type f ! -path tests/lab.d/passed ! -path '*/__pycache__/*' -print0 |
+          LC_ALL=C sort -zu | xargs -0 sha256sum
     } | hash_of "${built[@]}"
 }
 
