@@ -117,16 +117,19 @@ eq "$(ls /var/lib/libvirt/quota-lvm/vg0)" "" "notes after libvirtd was killed"
 eq "$(secrets_in /dev/vg0/globex.keeps)" 0 "old bytes after libvirtd was killed"
 
 # A snapshot would keep them.
-virsh -q vol-create-as globex slow 64MiB >/dev/null &
+virsh -q vol-create-as globex slow 32MiB >/dev/null &
 wait_for 20 "zeroes to begin" grep -r - /var/lib/libvirt/quota-lvm/vg0
 expect_fail "cannot begin with '/dev/vg0/globex.slow' while that is overwritten" \
     virsh vol-create globex /dev/stdin <<XML
-<volume><name>early</name><capacity unit='MiB'>64</capacity><allocation unit='MiB'>64</allocation>
+<volume><name>early</name><capacity unit='MiB'>32</capacity><allocation unit='MiB'>32</allocation>
 <backingStore><path>/dev/vg0/globex.slow</path></backingStore></volume>
 XML
 wait $!
+dmsetup suspend small
+dmsetup load small --table "0 $((400 * 2048)) linear $disk 2048"
+dmsetup resume small
 virsh -q vol-create globex /dev/stdin <<XML >/dev/null
-<volume><name>late</name><capacity unit='MiB'>64</capacity><allocation unit='MiB'>16</allocation>
+<volume><name>late</name><capacity unit='MiB'>32</capacity><allocation unit='MiB'>16</allocation>
 <backingStore><path>/dev/vg0/globex.slow</path></backingStore></volume>
 XML
 virsh -q vol-delete --pool globex late >/dev/null
