@@ -514,7 +514,8 @@ run_suite() {
     local pattern=$1 began=$SECONDS queue
     mkdir -p "$LAB_CACHE/log/tests"
     kept_tidy
-    rm -f "$LAB_CACHE"/log/tests/*.log
+    # those of another run that is under way stay
+    find "$LAB_CACHE/log/tests" -name '*.log' -mmin +300 -delete
     SUITE_DIR=$(mktemp -d)
     for queue in results seconds machine chroot unchanged left-out; do
         : >"$SUITE_DIR/$queue"
