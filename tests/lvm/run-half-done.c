@@ -269,7 +269,7 @@ static void
 test_others_stays(void)
 {
     static const struct act script[] = {
-        { .command = "lvcreate", .status = 5, .words = "already exists" }, { 0 }
+        { .command = "lvcreate", .status = 5, .words = "Failed to wipe" }, { 0 }
     };
     g_autoptr(LvmHold) hold = NULL;
     g_autoptr(LvmPlan) plan = NULL;
