@@ -16,6 +16,27 @@ lvm_check_tenant(const LvmGroup *view, const char *tenant, LvmRefusal *why)
 }
 
 bool
+lvm_plan_check_tags(const LvmGroup *view, const LvmTenant *own, LvmRefusal *why)
+{
+    return !own->has_bad_tag ||
+           lvm_refuse(why, LVM_WHY_BAD_TAG, view->name, own->tenant, NULL, NULL);
+}
+
+bool
+lvm_plan_check_max_volumes(const LvmGroup *view, const LvmTenant *own,
+                           const char *name, LvmRefusal *why)
+{
+    const struct quota_state *state = &own->state;
+
+    if (!state->limits.max_volumes || state->volumes < state->limits.max_volumes)
+        return true;
+    lvm_refuse(why, LVM_WHY_MAX_VOLUMES, view->name, own->tenant, name, NULL);
+    why->limit = state->limits.max_volumes;
+    why->asked = state->volumes;
+    return false;
+}
+
+bool
 lvm_plan_check_new(const LvmGroup *view, const char *tenant,
                    const char *volume, char lv[QUOTA_LV_MAX_BYTES + 1],
                    LvmRefusal *why)
@@ -33,9 +54,8 @@ lvm_plan_check_new(const LvmGroup *view, const char *tenant,
         why->text = g_strdup(text);
         return false;
     }
-    /* the unreadable tag may be the limit that applies here */
-    if (own->has_bad_tag)
-        return lvm_refuse(why, LVM_WHY_BAD_TAG, view->name, tenant, NULL, NULL);
+    if (!lvm_plan_check_tags(view, own, why))
+        return false;
     taken = lvm_group_find_lv(view, name);
     if (taken && g_strcmp0(taken->tenant, tenant) != 0)
         return lvm_refuse(why, LVM_WHY_TAKEN, view->name, tenant, name, NULL);
@@ -45,14 +65,7 @@ lvm_plan_check_new(const LvmGroup *view, const char *tenant,
     }
     if (lv)
         g_strlcpy(lv, name, sizeof(name));
-    if (own->state.limits.max_volumes &&
-        own->state.volumes >= own->state.limits.max_volumes) {
-        lvm_refuse(why, LVM_WHY_MAX_VOLUMES, view->name, tenant, NULL, NULL);
-        why->limit = own->state.limits.max_volumes;
-        why->asked = own->state.volumes;
-        return false;
-    }
-    return true;
+    return lvm_plan_check_max_volumes(view, own, NULL, why);
 }
 
 bool

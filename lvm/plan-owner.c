@@ -74,14 +74,8 @@ lvm_adopt_check_limits(const LvmGroup *view, const LvmLv *lv,
     uint64_t held = quota_add_saturating(state->thick_bytes, state->grant_bytes);
     uint64_t limit = state->limits.limit_bytes;
 
-    if (state->limits.max_volumes &&
-        state->volumes >= state->limits.max_volumes) {
-        lvm_refuse(why, LVM_WHY_MAX_VOLUMES, view->name, own->tenant, lv->name,
-                   NULL);
-        why->limit = state->limits.max_volumes;
-        why->asked = state->volumes;
+    if (!lvm_plan_check_max_volumes(view, own, lv->name, why))
         return false;
-    }
     if (held > limit || bytes > limit - held) {
         lvm_refuse(why, LVM_WHY_TENANT_LIMIT, view->name, own->tenant, lv->name,
                    NULL);
@@ -138,15 +132,11 @@ lvm_plan_adopt(const LvmGroup *view, const char *name, const char *tenant,
         lvm_refuse(why, LVM_WHY_EXISTS, view->name, tenant, volume, NULL);
         return NULL;
     }
-    if (is_new && own->has_bad_tag) {
-        /* the unreadable tag may be the limit that applies here */
-        lvm_refuse(why, LVM_WHY_BAD_TAG, view->name, tenant, NULL, NULL);
-        return NULL;
-    }
     if (is_new) {
         uint64_t bytes = lvm_lv_is_thin(lv) ? 0 : lvm_lv_taken_bytes(lv);
 
-        if (!lvm_adopt_check_limits(view, lv, own, bytes, why))
+        if (!lvm_plan_check_tags(view, own, why) ||
+            !lvm_adopt_check_limits(view, lv, own, bytes, why))
             return NULL;
         plan->charge_bytes = bytes;
         lvm_owner_retag(plan, name, "--addtag", 0);

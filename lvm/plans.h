@@ -23,6 +23,16 @@
 const LvmTenant *lvm_check_tenant(const LvmGroup *view, const char *tenant,
                                   LvmRefusal *why);
 
+/* lvm_plan_check_tags: all its limits can be read: one that cannot may be the one that
+ * applies. */
+bool lvm_plan_check_tags(const LvmGroup *view, const LvmTenant *own,
+                         LvmRefusal *why);
+
+/* lvm_plan_check_max_volumes: its limits allow one more, which is called @name in the
+ * refusal (may be NULL). */
+bool lvm_plan_check_max_volumes(const LvmGroup *view, const LvmTenant *own,
+                                const char *name, LvmRefusal *why);
+
 /* lvm_plan_check_new: the tenant may have one more volume, called @volume, which
  * becomes the LV @lv (NULL: of no interest).  @why is for lvm_refusal_about. */
 bool lvm_plan_check_new(const LvmGroup *view, const char *tenant,

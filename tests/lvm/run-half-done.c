@@ -168,6 +168,14 @@ play_begins(const struct act *script, const char *lvs)
     group_write(lvs);
 }
 
+static LvmHold *
+hold_play(const LvmHost *host, const struct act *script, const char *lvs)
+{
+    lvm_host_set(host);
+    play_begins(script, lvs);
+    return hold_new();
+}
+
 /* The ledger says what LVM does: nothing more is charged, and nothing less. */
 static void
 play_ends(LvmHold *hold, unsigned commands, uint64_t thick_extents)
@@ -211,9 +219,7 @@ test_done(void)
     g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
 
-    lvm_host_set(&host);
-    play_begins(script, "");
-    hold = hold_new();
+    hold = hold_play(&host, script, "");
     plan = create_plan(hold);
     g_assert_true(lvm_hold_run(hold, plan, &why));
     play_ends(hold, 1, 8);
@@ -230,9 +236,7 @@ assert_fails(const struct act *script, const char *before, unsigned commands,
     g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
 
-    lvm_host_set(&host);
-    play_begins(script, before);
-    hold = hold_new();
+    hold = hold_play(&host, script, before);
     plan = create_plan(hold);
     g_assert_false(lvm_hold_run(hold, plan, &why));
     g_assert_cmpstr(lvm_why_name(why.why), ==, lvm_why_name(reason));
@@ -275,9 +279,7 @@ test_others_stays(void)
     g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
 
-    lvm_host_set(&host);
-    play_begins(script, "acme.data:8");
-    hold = hold_new();
+    hold = hold_play(&host, script, "acme.data:8");
     plan = lvm_plan_new(hold->view, "acme");
     lvm_plan_add(plan, g_strsplit("lvcreate x", " ", -1), 0);
     lvm_plan_makes(plan, "acme.data");
@@ -406,9 +408,7 @@ test_steps(void)
     g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
 
-    lvm_host_set(&host);
-    play_begins(script, "");
-    hold = hold_new();
+    hold = hold_play(&host, script, "");
     plan = lvm_plan_new(hold->view, "acme");
     lvm_plan_add(plan, g_strsplit("lvextend a", " ", -1), LVM_STEP_OPTIONAL);
     lvm_plan_add(plan, g_strsplit("lvchange b", " ", -1), 0);
