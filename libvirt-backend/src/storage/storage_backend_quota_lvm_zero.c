@@ -127,6 +127,17 @@ virQuotaZeroReadNote(const char *group,
 }
 
 
+/* Whether a note is about an LV of this @uuid, and @size reaches what is not zeroed */
+static bool
+virQuotaZeroNoteIsOf(unsigned long long from,
+                     const char *noted,
+                     const char *uuid,
+                     unsigned long long size)
+{
+    return (!*noted || STREQ(noted, uuid)) && from < size;
+}
+
+
 /* Whether the LV @lv of this @uuid and size holds bytes that may have been
  * anybody's */
 bool
@@ -139,7 +150,7 @@ virQuotaZeroIsPending(const char *group,
     unsigned long long from;
 
     return virQuotaZeroReadNote(group, lv, &from, &noted) &&
-        (!*noted || STREQ(noted, uuid)) && from < size;
+        virQuotaZeroNoteIsOf(from, noted, uuid, size);
 }
 
 
@@ -307,8 +318,7 @@ virQuotaZeroSettleNote(virQuotaTenant *tenant,
         return true;
 
     lv = virQuotaTenantFindVolume(tenant, volume);
-    if (lv && virQuotaZeroIsPending(tenant->group, name, lv->uuid,
-                                    lv->lv.size_bytes) &&
+    if (lv && virQuotaZeroNoteIsOf(from, uuid, lv->uuid, lv->lv.size_bytes) &&
         virQuotaZeroCut(tenant, lv, from, &why) < 0) {
         VIR_WARN("LV %s/%s stays, with what its extents held before: %s",
                  tenant->group, name, virGetLastErrorMessage());
