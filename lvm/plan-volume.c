@@ -89,7 +89,8 @@ lvm_resize_check_kind(const LvmGroup *view, const char *tenant, const LvmLv *lv,
 /* lvm_resize_bytes: what growing @lv to @bytes takes, if its layout would take @now
  * for what it has and @physical for what it will have.  Metadata that was not made
  * by us may have another layout in each segment, or none that a volume can be asked
- * for (a mirror, a cache): then no less than @lv takes for each byte now. */
+ * for (a mirror, a cache): then no less than @lv takes for each byte now.  Never 0: a
+ * plan that charges nothing gets no extents. */
 static uint64_t
 lvm_resize_bytes(const LvmGroup *view, const LvmLv *lv, uint64_t bytes,
                  uint64_t now, uint64_t physical)
@@ -97,7 +98,7 @@ lvm_resize_bytes(const LvmGroup *view, const LvmLv *lv, uint64_t bytes,
     uint64_t taken = lvm_lv_taken_bytes(lv);
     uint64_t extents = lv->lv.size_bytes / view->extent_bytes;
     uint64_t added = (bytes - lv->lv.size_bytes) / view->extent_bytes;
-    uint64_t grown = physical - MIN(now, taken);
+    uint64_t grown = MAX(physical - MIN(now, taken), bytes - lv->lv.size_bytes);
     unsigned __int128 scaled;
 
     if (taken <= now || extents == 0)

@@ -78,7 +78,7 @@ virQuotaVolResizeLV(virStoragePoolDef *def,
     was = lv->lv.size_bytes;
 
     /* More extents, which may have been anybody's */
-    if (plan && !lvm_lv_is_thin(lv) && capacity > was) {
+    if (plan && plan->charge_bytes > 0) {
         if (!lvm_hold_check(tenant->hold, plan, &why)) {
             virQuotaReportRefusal(def, &why);
             return -1;
