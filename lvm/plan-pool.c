@@ -187,7 +187,8 @@ lvm_plan_pool_build(const LvmGroup *view, const char *tenant,
         lvm_refuse(why, LVM_WHY_HAS_THIN_POOL, view->name, tenant, NULL, NULL);
         return NULL;
     }
-    if (quota_name_check_pool(view->name, tenant, &text) < 0 ||
+    if (quota_name_check_tenant(tenant, &text) < 0 ||
+        quota_name_check_pool(view->name, tenant, &text) < 0 ||
         quota_name_format_lv(tenant, QUOTA_THIN_POOL_VOLUME, name) < 0) {
         lvm_refuse(why, LVM_WHY_BAD_NAME, view->name, tenant, tenant, NULL);
         why->text = g_strdup(text);

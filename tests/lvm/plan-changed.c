@@ -22,12 +22,13 @@ size_of(const char *text)
     return bytes;
 }
 
-/* "LV~FROM~TO": change what stands in the LV's block. */
+/* "LV~FROM~TO": change what stands in the LV's block, or with "vg0" in the group's. */
 static void
 text_change(char **text, const char *change)
 {
     g_auto(GStrv) parts = g_strsplit(change, "~", 3);
-    g_autofree char *begin = g_strdup_printf("\t%s {", parts[0]);
+    g_autofree char *begin = g_strdup_printf(
+        g_str_equal(parts[0], "vg0") ? "%s {" : "\t%s {", parts[0]);
     char *at = strstr(*text, begin), *end, *changed;
 
     g_assert_nonnull(at);
