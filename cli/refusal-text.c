@@ -133,6 +133,15 @@ refusal_text_volumes(const LvmRefusal *why)
         return g_strdup_printf("volume %s is thin, in tenant %s's pool, which it "
                                "would go on to fill: make an LV of its size and "
                                "copy its data", why->name, why->tenant);
+    case LVM_WHY_IS_SNAPSHOT:
+        return g_strdup_printf("volume %s is a thick snapshot of LV %s, which tenant "
+                               "%s could not delete or roll back without it: make an "
+                               "LV of its size and copy its data", why->name,
+                               why->other, why->tenant);
+    case LVM_WHY_HAS_SNAPSHOT:
+        return g_strdup_printf("volume %s has the thick snapshot %s, which tenant %s "
+                               "would keep: delete the snapshot first", why->name,
+                               why->other, why->tenant);
     case LVM_WHY_NOT_SNAPSHOT:
         return g_strdup_printf("volume '%s' of tenant %s is not a snapshot of "
                                "another volume of the tenant: nothing to roll back",

@@ -153,6 +153,7 @@ static bool
 lvm_release_check(const LvmGroup *view, const char *tenant, const char *volume,
                   const LvmLv *lv, const char *to, LvmRefusal *why)
 {
+    const LvmLv *snapshot;
     const char *text = NULL;
 
     if (!lv)
@@ -165,6 +166,14 @@ lvm_release_check(const LvmGroup *view, const char *tenant, const char *volume,
     }
     if (lvm_lv_is_thin(lv))
         return lvm_refuse(why, LVM_WHY_IS_THIN, view->name, tenant, volume, NULL);
+    /* neither could be deleted or rolled back any more without the other's owner */
+    if (lvm_lv_is_thick_snapshot(lv))
+        return lvm_refuse(why, LVM_WHY_IS_SNAPSHOT, view->name, tenant, volume,
+                          lv->origin);
+    snapshot = lvm_group_find_thick_snapshot(view, lv);
+    if (snapshot)
+        return lvm_refuse(why, LVM_WHY_HAS_SNAPSHOT, view->name, tenant, volume,
+                          snapshot->name);
     if (lvm_group_find_lv(view, to))
         return lvm_refuse(why, LVM_WHY_TAKEN, view->name, tenant, to, NULL);
     for (guint i = 0; i < view->tenants->len; i++) {
