@@ -29,6 +29,7 @@ command_adopt(int argc, char **argv)
     g_auto(LvmRefusal) why = { 0 };
     g_autofree char *group = NULL, *lv = NULL;
     int status = EXIT_SUCCESS;
+    unsigned tries = 0;
     bool ok = arguments_parse("Make an LV that is there a volume of a tenant.",
                               "GROUP/LV TENANT [VOLUME] - adopt", entries, &argc,
                               &argv, &status);
@@ -41,7 +42,10 @@ command_adopt(int argc, char **argv)
     group = arguments_split(argv[1], "LV", &lv, &status);
     if (!group || !arguments_check_names(group, argv[2], &status))
         return status;
-    if (!adopt_apply(group, lv, argv[2], argc == 4 ? argv[3] : NULL, &why))
+    do {
+        ok = adopt_apply(group, lv, argv[2], argc == 4 ? argv[3] : NULL, &why);
+    } while (!ok && !tries++ && lvm_wait_ready(&why));
+    if (!ok)
         return arguments_refusal(&why);
     g_print("run virsh pool-refresh to see it in its pool\n");
     return EXIT_SUCCESS;

@@ -30,6 +30,7 @@ command_release(int argc, char **argv)
     g_auto(LvmRefusal) why = { 0 };
     g_autofree char *group = NULL, *tenant = NULL;
     int status = EXIT_SUCCESS;
+    unsigned tries = 0;
     bool ok = arguments_parse("Make a volume of a tenant an LV of nobody.",
                               "GROUP/TENANT VOLUME [NAME] - release", entries,
                               &argc, &argv, &status);
@@ -43,8 +44,11 @@ command_release(int argc, char **argv)
     group = arguments_split(argv[1], "TENANT", &tenant, &status);
     if (!group || !arguments_check_names(group, tenant, &status))
         return status;
-    if (!release_apply(group, tenant, argv[2], argc == 4 ? argv[3] : NULL,
-                       &why))
+    do {
+        ok = release_apply(group, tenant, argv[2], argc == 4 ? argv[3] : NULL,
+                           &why);
+    } while (!ok && !tries++ && lvm_wait_ready(&why));
+    if (!ok)
         return arguments_refusal(&why);
     return EXIT_SUCCESS;
 }

@@ -37,6 +37,8 @@ command_rollback(int argc, char **argv)
     g_autoptr(LvmTenant) lvm = NULL;
     g_auto(LvmRefusal) why = { 0 };
     int status = EXIT_SUCCESS;
+    unsigned tries = 0;
+    bool ok;
 
     if (!arguments_parse("Give a volume the content of a snapshot of it, which "
                          "is used up.  Nobody may use either.",
@@ -52,7 +54,10 @@ command_rollback(int argc, char **argv)
     lvm = arguments_find_tenant(group, argv[1], &status);
     if (!lvm)
         return status;
-    if (!rollback_apply(lvm->group, lvm->tenant, argv[2], &why))
+    do {
+        ok = rollback_apply(lvm->group, lvm->tenant, argv[2], &why);
+    } while (!ok && !tries++ && lvm_wait_ready(&why));
+    if (!ok)
         return arguments_refusal(&why);
     return EXIT_SUCCESS;
 }

@@ -3,9 +3,12 @@
  * keeper.c: find the tenants of all groups, create their ledgers, and give each
  * a sampler.
  *
- * Only the keeper's thread uses the table of samplers; other threads put requests
- * into its queue.
+ * The keeper's thread hands out requests and never waits for LVM.  Each group is
+ * scanned by a thread of its own, one at a time, so that a command that hangs in one
+ * group, or a device, holds up no other.
  */
+#include <stdatomic.h>
+
 #include "hold.h"
 #include "keeper.h"
 #include "log.h"
@@ -13,6 +16,17 @@
 #include "sampler.h"
 #include "sigbus.h"
 #include "quota-writer.h"
+
+#define NS_PER_SEC UINT64_C(1000000000)
+
+/* How often the keeper's thread shows that it runs. */
+#define KEEPER_BEAT_US (5 * G_USEC_PER_SEC)
+#define KEEPER_BEATS_NS (30 * NS_PER_SEC)
+/* A first scan that takes longer is reported as done, with errors: the groups that
+ * were read are served. */
+#define KEEPER_SCAN_NS (20 * NS_PER_SEC)
+/* A group that takes longer is said to. */
+#define KEEPER_STUCK_NS (15 * NS_PER_SEC)
 
 enum keeper_verb { KEEPER_SCAN, KEEPER_CHECK, KEEPER_END, KEEPER_QUIT };
 
@@ -22,14 +36,36 @@ typedef struct {
     char *tenant;
 } KeeperRequest;
 
+/* KeeperGroup: what is to be read of a group.  NULL as its name: which groups there
+ * are. */
+typedef struct {
+    char *name;
+    bool is_running;            /* a thread is at it */
+    bool is_all;                /* asked for: all tenants */
+    bool is_counted;            /* the scan that is reported waits for it */
+    bool is_said;               /* that it takes long */
+    GPtrArray *tenants;         /* asked for: these */
+    uint64_t since_ns;          /* is_running */
+} KeeperGroup;
+
 struct Keeper {
     uint64_t interval_ns;
     KeeperScanned scanned;
     void *opaque;
     bool is_once;
     GThread *thread;
+    GThreadPool *pool;          /* of KeeperGroup */
     GAsyncQueue *requests;
+    _Atomic(uint64_t) beat_ns;
+
+    GMutex lock;                /* of all below */
+    GHashTable *groups;         /* name -> KeeperGroup */
     GHashTable *samplers;       /* "group/tenant" -> Sampler */
+    unsigned running;           /* groups that a thread is at */
+    GCond idle;                 /* it is less */
+    unsigned pending;           /* groups that the scan waits for */
+    bool is_ok;
+    uint64_t scan_ns;           /* it began; 0: it is reported */
 };
 
 static void
@@ -50,6 +86,20 @@ keeper_sampler_ended(const char *group, const char *tenant, void *opaque)
     keeper_ask(opaque, KEEPER_END, group, tenant);
 }
 
+/* keeper_poke: have the tenant sampled now, if it has a sampler. */
+static bool
+keeper_poke(Keeper *keeper, const char *key)
+{
+    Sampler *sampler;
+
+    g_mutex_lock(&keeper->lock);
+    sampler = g_hash_table_lookup(keeper->samplers, key);
+    if (sampler)
+        sampler_poke(sampler);
+    g_mutex_unlock(&keeper->lock);
+    return sampler != NULL;
+}
+
 /* keeper_adopt: publish what LVM says of a tenant; the group is locked. */
 static bool
 keeper_adopt(Keeper *keeper, const LvmTenant *lvm)
@@ -67,10 +117,8 @@ keeper_adopt(Keeper *keeper, const LvmTenant *lvm)
         return false;
     }
     quota_state_publish(ledger, &lvm->state);
-    sampler = g_hash_table_lookup(keeper->samplers, key);
-    if (sampler) {
+    if (keeper_poke(keeper, key)) {
         quota_ledger_close(ledger);
-        sampler_poke(sampler);
         return true;
     }
 
@@ -91,7 +139,9 @@ keeper_adopt(Keeper *keeper, const LvmTenant *lvm)
             return false;
         }
     }
+    g_mutex_lock(&keeper->lock);
     g_hash_table_insert(keeper->samplers, g_steal_pointer(&key), sampler);
+    g_mutex_unlock(&keeper->lock);
     return true;
 }
 
@@ -162,74 +212,210 @@ keeper_scan_group(Keeper *keeper, const char *group, const char *tenant)
     return ok;
 }
 
-/* keeper_scan_left: sweep groups that have ledgers, and no tenant in LVM. */
-static bool
-keeper_scan_left(Keeper *keeper, const GPtrArray *tenants)
+/* ---- one thread a group -------------------------------------------------- */
+
+/* keeper_report: the scan is over, or has taken long enough; the lock is held. */
+static void
+keeper_report(Keeper *keeper, bool ok)
+{
+    if (!keeper->scan_ns)
+        return;
+    keeper->scan_ns = 0;
+    keeper->scanned(g_hash_table_size(keeper->samplers), ok, keeper->opaque);
+}
+
+/* keeper_scan_group_later: tenant NULL: all, @is_counted for the scan.  The lock is
+ * held. */
+static void
+keeper_scan_group_later(Keeper *keeper, const char *name, const char *tenant,
+                        bool is_counted)
+{
+    KeeperGroup *group = g_hash_table_lookup(keeper->groups, name);
+
+    if (!group) {
+        group = g_new0(KeeperGroup, 1);
+        group->name = g_strdup(name);
+        group->tenants = g_ptr_array_new_with_free_func(g_free);
+        g_hash_table_insert(keeper->groups, group->name, group);
+    }
+    if (tenant)
+        g_ptr_array_add(group->tenants, g_strdup(tenant));
+    else
+        group->is_all = true;
+    if (is_counted && !group->is_counted) {
+        group->is_counted = true;
+        keeper->pending++;
+    }
+    if (!group->is_running) {
+        group->is_running = true;
+        keeper->running++;
+        group->is_said = false;
+        group->since_ns = quota_clock_ns();
+        g_thread_pool_push(keeper->pool, group, NULL);
+    }
+}
+
+/* keeper_scan_left: sweep groups that have ledgers, and no tenant in LVM; the lock is
+ * held. */
+static void
+keeper_scan_left(Keeper *keeper)
 {
     g_autoptr(GDir) dir = g_dir_open(QUOTA_LEDGER_DIR, 0, NULL);
     const char *name;
-    bool ok = true;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        bool is_known = name[0] == '.' || quota_name_check_group(name, NULL) < 0;
-
-        for (guint i = 0; i < tenants->len && !is_known; i++) {
-            const LvmTenant *lvm = g_ptr_array_index(tenants, i);
-
-            is_known = g_str_equal(lvm->group, name);
-        }
-        if (!is_known && !keeper_scan_group(keeper, name, NULL))
-            ok = false;
+        if (name[0] != '.' && quota_name_check_group(name, NULL) == 0)
+            keeper_scan_group_later(keeper, name, NULL, true);
     }
-    return ok;
 }
 
+/* keeper_scan: which groups there are.  Read without a lock; each is read again under
+ * its own. */
 static bool
 keeper_scan(Keeper *keeper)
 {
     g_auto(LvmRefusal) why = { 0 };
-    g_autoptr(GPtrArray) tenants = NULL;
-    const char *last = "";
-    bool ok = true;
+    g_autoptr(GPtrArray) tenants = lvm_tenants_read(NULL, &why);
 
-    /* Read without a lock to find the groups; each is read again under its own
-     * lock. */
-    tenants = lvm_tenants_read(NULL, &why);
     if (!tenants) {
         g_autofree char *words = lvm_refusal_format(&why);
 
         log_message(LOG_ERR, "cannot read LVM: %s", words);
         return false;
     }
+    g_mutex_lock(&keeper->lock);
     for (guint i = 0; i < tenants->len; i++) {
         const LvmTenant *lvm = g_ptr_array_index(tenants, i);
 
-        if (!g_str_equal(lvm->group, last) &&
-            !keeper_scan_group(keeper, lvm->group, NULL))
-            ok = false;
-        last = lvm->group;
+        keeper_scan_group_later(keeper, lvm->group, NULL, true);
     }
-    if (!keeper_scan_left(keeper, tenants))
-        ok = false;
+    keeper_scan_left(keeper);
+    g_mutex_unlock(&keeper->lock);
     (void)sigbus_taken();
-    return ok;
+    return true;
+}
+
+/* keeper_work: do what is asked of a group, until nothing is. */
+static void
+keeper_work(gpointer data, gpointer opaque)
+{
+    KeeperGroup *group = data;
+    Keeper *keeper = opaque;
+
+    g_mutex_lock(&keeper->lock);
+    while (group->is_all || group->tenants->len) {
+        GPtrArray *tenants = group->tenants;
+        bool is_all = group->is_all, is_counted = group->is_counted && is_all;
+        bool ok = true;
+
+        group->is_all = false;
+        group->tenants = g_ptr_array_new_with_free_func(g_free);
+        g_mutex_unlock(&keeper->lock);
+        if (!*group->name)
+            ok = keeper_scan(keeper);
+        else if (is_all)
+            ok = keeper_scan_group(keeper, group->name, NULL);
+        for (guint i = 0; i < tenants->len && !is_all; i++)
+            (void)keeper_scan_group(keeper, group->name,
+                                    g_ptr_array_index(tenants, i));
+        g_ptr_array_unref(tenants);
+        g_mutex_lock(&keeper->lock);
+
+        if (is_counted) {
+            group->is_counted = false;
+            keeper->is_ok &= ok;
+            if (--keeper->pending == 0)
+                keeper_report(keeper, keeper->is_ok);
+        }
+    }
+    group->is_running = false;
+    keeper->running--;
+    g_cond_broadcast(&keeper->idle);
+    g_mutex_unlock(&keeper->lock);
+}
+
+/* keeper_say_stuck: who has the lock of a group that is waited for. */
+static void
+keeper_say_stuck(const KeeperGroup *group, uint64_t now_ns)
+{
+    struct quota_lock_holder holder;
+    unsigned seconds = (now_ns - group->since_ns) / NS_PER_SEC;
+
+    if (*group->name && quota_group_lock_holder(group->name, &holder) == 0)
+        log_message(LOG_ERR, "group %s: cannot be read since %u s: its lock was taken "
+                    "%u s ago by process %d for %s", group->name, seconds,
+                    (unsigned)holder.seconds, (int)holder.pid, holder.verb);
+    else
+        log_message(LOG_ERR, "%s%s: cannot be read since %u s",
+                    *group->name ? "group " : "LVM's groups", group->name, seconds);
+}
+
+static void
+keeper_look_at_time(Keeper *keeper)
+{
+    uint64_t now_ns = quota_clock_ns();
+    GHashTableIter iter;
+    gpointer value;
+
+    atomic_store(&keeper->beat_ns, now_ns);
+    g_mutex_lock(&keeper->lock);
+    if (keeper->scan_ns && now_ns - keeper->scan_ns >= KEEPER_SCAN_NS)
+        keeper_report(keeper, false);
+    g_hash_table_iter_init(&iter, keeper->groups);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        KeeperGroup *group = value;
+
+        if (group->is_running && !group->is_said &&
+            now_ns - group->since_ns >= KEEPER_STUCK_NS) {
+            group->is_said = true;
+            keeper_say_stuck(group, now_ns);
+        }
+    }
+    g_mutex_unlock(&keeper->lock);
 }
 
 static void
 keeper_check_now(Keeper *keeper, const char *group, const char *tenant)
 {
     g_autofree char *key = g_strdup_printf("%s/%s", group, tenant);
-    Sampler *sampler = g_hash_table_lookup(keeper->samplers, key);
     g_autofree char *path = NULL;
 
-    if (sampler) {
-        sampler_poke(sampler);
+    if (keeper_poke(keeper, key))
         return;
-    }
     /* a ledger without a sampler: LVM tells whether it has a tenant */
     path = g_build_filename(QUOTA_LEDGER_DIR, group, tenant, NULL);
-    if (g_file_test(path, G_FILE_TEST_EXISTS))
-        keeper_scan_group(keeper, group, tenant);
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        return;
+    g_mutex_lock(&keeper->lock);
+    keeper_scan_group_later(keeper, group, tenant, false);
+    g_mutex_unlock(&keeper->lock);
+}
+
+static void
+keeper_begin_scan(Keeper *keeper)
+{
+    g_mutex_lock(&keeper->lock);
+    if (!keeper->scan_ns) {
+        keeper->scan_ns = quota_clock_ns();
+        keeper->is_ok = true;
+    }
+    keeper_scan_group_later(keeper, "", NULL, true);
+    g_mutex_unlock(&keeper->lock);
+}
+
+static void
+keeper_end_sampler(Keeper *keeper, const char *group, const char *tenant)
+{
+    g_autofree char *key = g_strdup_printf("%s/%s", group, tenant);
+    gpointer name = NULL, sampler = NULL;
+
+    g_mutex_lock(&keeper->lock);
+    g_hash_table_steal_extended(keeper->samplers, key, &name, &sampler);
+    g_mutex_unlock(&keeper->lock);
+    g_free(name);
+    sampler_free(sampler);
+    /* it may have been created again while its sampler ended */
+    keeper_check_now(keeper, group, tenant);
 }
 
 static gpointer
@@ -239,25 +425,21 @@ keeper_thread(gpointer opaque)
     bool is_running = true;
 
     while (is_running) {
-        KeeperRequest *request = g_async_queue_pop(keeper->requests);
-        g_autofree char *key = NULL;
+        KeeperRequest *request =
+            g_async_queue_timeout_pop(keeper->requests, KEEPER_BEAT_US);
 
+        keeper_look_at_time(keeper);
+        if (!request)
+            continue;
         switch (request->verb) {
-        case KEEPER_SCAN: {
-            bool ok = keeper_scan(keeper);
-
-            keeper->scanned(g_hash_table_size(keeper->samplers), ok,
-                            keeper->opaque);
+        case KEEPER_SCAN:
+            keeper_begin_scan(keeper);
             break;
-        }
         case KEEPER_CHECK:
             keeper_check_now(keeper, request->group, request->tenant);
             break;
         case KEEPER_END:
-            key = g_strdup_printf("%s/%s", request->group, request->tenant);
-            g_hash_table_remove(keeper->samplers, key);
-            /* it may have been created again while its sampler ended */
-            keeper_check_now(keeper, request->group, request->tenant);
+            keeper_end_sampler(keeper, request->group, request->tenant);
             break;
         case KEEPER_QUIT:
             is_running = false;
@@ -270,6 +452,16 @@ keeper_thread(gpointer opaque)
     return NULL;
 }
 
+static void
+keeper_group_free(gpointer data)
+{
+    KeeperGroup *group = data;
+
+    g_ptr_array_unref(group->tenants);
+    g_free(group->name);
+    g_free(group);
+}
+
 Keeper *
 keeper_new(uint64_t interval_ns, KeeperScanned scanned, void *opaque)
 {
@@ -279,9 +471,26 @@ keeper_new(uint64_t interval_ns, KeeperScanned scanned, void *opaque)
     keeper->scanned = scanned;
     keeper->opaque = opaque;
     keeper->requests = g_async_queue_new();
+    keeper->pool = g_thread_pool_new(keeper_work, keeper, -1, FALSE, NULL);
+    g_mutex_init(&keeper->lock);
+    g_cond_init(&keeper->idle);
+    keeper->groups = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
+                                           keeper_group_free);
     keeper->samplers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                              (GDestroyNotify)sampler_free);
     return keeper;
+}
+
+/* keeper_finish: wait until all that was asked of groups has been done. */
+static void
+keeper_finish(Keeper *keeper)
+{
+    g_mutex_lock(&keeper->lock);
+    while (keeper->running)
+        g_cond_wait(&keeper->idle, &keeper->lock);
+    g_mutex_unlock(&keeper->lock);
+    g_thread_pool_free(keeper->pool, FALSE, TRUE);
+    keeper->pool = NULL;
 }
 
 bool
@@ -292,7 +501,9 @@ keeper_run_once(Keeper *keeper)
     bool ok;
 
     keeper->is_once = true;
-    ok = keeper_scan(keeper);
+    keeper_begin_scan(keeper);
+    keeper_finish(keeper);
+    ok = keeper->is_ok;
     g_hash_table_iter_init(&iter, keeper->samplers);
     while (g_hash_table_iter_next(&iter, NULL, &sampler)) {
         if (!sampler_settle(sampler))
@@ -304,8 +515,15 @@ keeper_run_once(Keeper *keeper)
 void
 keeper_start(Keeper *keeper)
 {
+    atomic_store(&keeper->beat_ns, quota_clock_ns());
     keeper_rescan(keeper);
     keeper->thread = g_thread_new("keeper", keeper_thread, keeper);
+}
+
+bool
+keeper_is_alive(Keeper *keeper)
+{
+    return quota_clock_ns() - atomic_load(&keeper->beat_ns) < KEEPER_BEATS_NS;
 }
 
 void
@@ -335,11 +553,16 @@ keeper_free(Keeper *keeper)
         keeper_ask(keeper, KEEPER_QUIT, NULL, NULL);
         g_thread_join(keeper->thread);
     }
+    if (keeper->pool)
+        keeper_finish(keeper);
     /* ask all to stop before waiting for the first */
     g_hash_table_iter_init(&iter, keeper->samplers);
     while (g_hash_table_iter_next(&iter, NULL, &sampler))
         sampler_ask_stop(sampler);
     g_hash_table_destroy(keeper->samplers);
+    g_hash_table_destroy(keeper->groups);
+    g_mutex_clear(&keeper->lock);
+    g_cond_clear(&keeper->idle);
     g_async_queue_unref(keeper->requests);
     g_free(keeper);
 }

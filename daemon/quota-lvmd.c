@@ -101,8 +101,13 @@ daemon_rescan(gpointer opaque)
 static gboolean
 daemon_watchdog(gpointer opaque)
 {
-    (void)opaque;
-    daemon_notify("WATCHDOG=1");
+    Daemon *daemon = opaque;
+
+    if (keeper_is_alive(daemon->keeper))
+        daemon_notify("WATCHDOG=1");
+    else
+        log_message(LOG_ERR, "the thread that finds tenants hangs: the watchdog gets "
+                    "no answer, so that systemd restarts quota-lvmd");
     return G_SOURCE_CONTINUE;
 }
 
@@ -136,7 +141,8 @@ daemon_run(uint64_t interval_ns, guint rescan_sec)
         uint64_t watchdog_us;
 
         if (sd_watchdog_enabled(0, &watchdog_us) > 0)
-            g_timeout_add(MAX(watchdog_us / 2000, 1), daemon_watchdog, NULL);
+            g_timeout_add(MAX(watchdog_us / 2000, 1), daemon_watchdog,
+                          &daemon);
     }
 #else
     (void)daemon_watchdog;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "decide.h"
 #include "gauge.h"
@@ -27,6 +28,17 @@
 #define SAMPLER_PAUSE_US 5000
 /* Never sample faster than this, however often a tenant rings. */
 #define SAMPLER_GAP_US 500
+/* Nor longer than for one part in so many of a processor's time: what a sample
+ * costs is the tenant's to choose, who names the volumes. */
+#define SAMPLER_SHARE 5
+/* The log says the same of a tenant once in this time. */
+#define SAMPLER_QUIET_NS (10000 * NS_PER_MS)
+/* Samples that are not published for so long, one after the other, are kept out by
+ * a ledger that is mad. */
+#define SAMPLER_UNPUBLISHED_NS (2000 * NS_PER_MS)
+/* What can be in flight when the kernel has been asked: the ledger says more only if
+ * it is forged, and room is made for the rest when it has been written. */
+#define SAMPLER_IN_FLIGHT_BYTES QUOTA_REQUEST_MAX_BYTES
 
 enum sampler_trouble {
     TROUBLE_NONE,
@@ -81,7 +93,23 @@ struct Sampler {
 
     enum sampler_trouble said_trouble;
     bool said_metadata;
+    uint64_t said_refusal_ns[QUOTA_REASON_MAX];
+    uint64_t said_spoilt_ns;
+
+    uint64_t unpublished_ns;    /* since then no sample was published; 0: one was */
 };
+
+/* sampler_may_say: not again too soon what a tenant can bring about at will. */
+static bool
+sampler_may_say(uint64_t *said_ns)
+{
+    uint64_t now_ns = quota_clock_ns();
+
+    if (*said_ns && now_ns - *said_ns < SAMPLER_QUIET_NS)
+        return false;
+    *said_ns = now_ns;
+    return true;
+}
 
 static void G_GNUC_PRINTF(3, 4)
 sampler_log(const Sampler *sampler, int priority, const char *format, ...)
@@ -268,6 +296,8 @@ sampler_renew_ledger(Sampler *sampler, bool spoilt)
     sampler_decide(sampler, &(struct decide_input) { .event = DECIDE_RENEWED });
     gauge_forget(&sampler->gauge);
     (void)sigbus_taken();       /* that was the old one */
+    if (spoilt && !sampler_may_say(&sampler->said_spoilt_ns))
+        return true;
     sampler_log(sampler, spoilt ? LOG_WARNING : LOG_INFO, spoilt
                 ? "ledger contradicted itself and was recreated: writers of the "
                   "old one get ENOSPC until their guest restarts"
@@ -407,6 +437,8 @@ sampler_log_refusal(Sampler *sampler, const struct quota_usage *usage,
 {
     char used[QUOTA_SIZE_MAX_BYTES], limit[QUOTA_SIZE_MAX_BYTES];
 
+    if (!sampler_may_say(&sampler->said_refusal_ns[action->say]))
+        return;
     quota_size_format(usage->used_bytes, used);
     quota_size_format(usage->limit_bytes, limit);
     if (action->say == QUOTA_REASON_TENANT_LIMIT)
@@ -423,6 +455,21 @@ sampler_log_refusal(Sampler *sampler, const struct quota_usage *usage,
                     "volume group has no room to grow, writes get ENOSPC "
                     "below the limit: %s used of %s; add a disk with: "
                     "vgextend %s DEVICE", used, limit, sampler->group);
+}
+
+/* sampler_unpublished: another process has published meanwhile, or forges that. */
+static bool
+sampler_unpublished(Sampler *sampler)
+{
+    uint64_t now_ns = quota_clock_ns();
+
+    if (!sampler->unpublished_ns)
+        sampler->unpublished_ns = now_ns;
+    if (now_ns - sampler->unpublished_ns >= SAMPLER_UNPUBLISHED_NS) {
+        sampler->unpublished_ns = 0;
+        sampler_doubt(sampler, DECIDE_SPOILT);
+    }
+    return false;
 }
 
 static bool
@@ -459,7 +506,8 @@ sampler_run_inner(Sampler *sampler)
     if (quota_sample_publish(sampler->ledger, &sampler->sample,
                              seen.used_bytes, quota_clock_ns(),
                              action.reason) < 0)
-        return false;
+        return sampler_unpublished(sampler);
+    sampler->unpublished_ns = 0;
 
     quota_usage_read(sampler->ledger, &usage);
     if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST || sigbus_taken()) {
@@ -467,7 +515,7 @@ sampler_run_inner(Sampler *sampler)
         return false;
     }
     seen.event = DECIDE_ANSWERED;
-    seen.used_bytes = usage.sampled_bytes + usage.unsampled_bytes;
+    seen.used_bytes += MIN(usage.unsampled_bytes, SAMPLER_IN_FLIGHT_BYTES);
     action = sampler_decide(sampler, &seen);
     sampler->wake_ns = action.wake_ns;
     if (action.say != QUOTA_REASON_NONE)
@@ -505,6 +553,16 @@ sampler_settle(Sampler *sampler)
 
 /* ---- the thread ---------------------------------------------------------- */
 
+/* sampler_worked_ns: processor time of this thread. */
+static uint64_t
+sampler_worked_ns(void)
+{
+    struct timespec worked = { 0 };
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
+    return (uint64_t)worked.tv_sec * 1000 * NS_PER_MS + worked.tv_nsec;
+}
+
 static void *
 sampler_thread(void *opaque)
 {
@@ -513,6 +571,7 @@ sampler_thread(void *opaque)
 
     while (!atomic_load(&sampler->is_stopping) && !sampler->is_gone) {
         uint64_t now_ns = quota_clock_ns();
+        uint64_t worked_ns = sampler_worked_ns();
         uint64_t timeout_ns = sampler->interval_ns;
         int rung;
 
@@ -534,6 +593,8 @@ sampler_thread(void *opaque)
              * ever */
             g_usleep(SAMPLER_PAUSE_US);
         }
+        worked_ns = sampler_worked_ns() - worked_ns;
+        g_usleep(worked_ns * (SAMPLER_SHARE - 1) / 1000);
         last_ns = quota_clock_ns();
     }
     sampler_growth_collect(sampler, true);

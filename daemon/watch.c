@@ -11,6 +11,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "quota-limits.h"
 #include "watch.h"
 
@@ -37,8 +38,15 @@ watch_add_group(Watch *watch, const char *group)
     if (quota_name_check_group(group, NULL) < 0)
         return;
     wd = inotify_add_watch(watch->fd, path, WATCH_EVENTS | IN_ONLYDIR);
-    if (wd < 0)
-        return;                 /* a file, or gone already */
+    if (wd < 0) {
+        /* ENOTDIR, ENOENT: a file, or gone already */
+        if (errno != ENOTDIR && errno != ENOENT)
+            log_message(LOG_ERR, "cannot watch %s, new tenants of group %s are "
+                        "found by rescans alone: %s; see "
+                        "fs.inotify.max_user_watches", path, group,
+                        g_strerror(errno));
+        return;
+    }
     g_hash_table_replace(watch->groups, GINT_TO_POINTER(wd), g_strdup(group));
 
     /* created before the watch began */

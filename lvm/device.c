@@ -10,8 +10,10 @@
 #include "device.h"
 #include "dm.h"
 
-/* How long udev may look at a device. */
-#define IN_USE_TRIES 300
+/* How often it is looked whether a device is still open: while others wait for the
+ * group's lock, and while nobody does. */
+#define IN_USE_TRIES 5
+#define IN_USE_TRIES_UNLOCKED 300
 #define IN_USE_WAIT_US (10 * 1000)
 
 int
@@ -40,16 +42,28 @@ device_is_active(const char *group, const char *lv, bool *is_open)
     return is_active;
 }
 
-bool
-device_is_in_use(const char *group, const char *lv)
+static bool
+device_stays_open(const char *group, const char *lv, unsigned tries)
 {
     bool is_open;
 
-    for (unsigned i = 0; i < IN_USE_TRIES; i++) {
+    for (unsigned i = 0; i < tries; i++) {
         (void)device_is_active(group, lv, &is_open);
         if (!is_open)
             return false;
         usleep(IN_USE_WAIT_US);
     }
     return true;
+}
+
+bool
+device_is_in_use(const char *group, const char *lv)
+{
+    return device_stays_open(group, lv, IN_USE_TRIES);
+}
+
+bool
+device_wait_unused(const char *group, const char *lv)
+{
+    return !device_stays_open(group, lv, IN_USE_TRIES_UNLOCKED);
 }

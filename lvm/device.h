@@ -24,9 +24,12 @@ int device_read(const char *dm_uuid, struct device *device);
  * open, as each volume has its thin pool. */
 bool device_is_active(const char *group, const char *lv, bool *is_open);
 
-/* device_is_in_use: it is open, and still is after 3 seconds: udev looks at a
- * device whenever somebody who could write to it closes it. */
+/* device_is_in_use: it is open, and still is after 50 ms. */
 bool device_is_in_use(const char *group, const char *lv);
+
+/* device_wait_unused: within three seconds nobody has it open: udev looks at a device
+ * whenever somebody who could write to it closes it. */
+bool device_wait_unused(const char *group, const char *lv);
 
 #pragma GCC visibility pop
 

@@ -17,6 +17,8 @@
 /* How long a snapshot waits for the writes that are in flight.  The group is
  * locked meanwhile, so no pool of it can grow. */
 #define EPOCH_PATIENCE_SEC 10
+/* And while others wait for the group's lock. */
+#define EPOCH_LOCKED_NS UINT64_C(100000000)
 
 /* ---- lock, read ---------------------------------------------------------- */
 
@@ -233,11 +235,40 @@ lvm_hold_check_unused(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     for (guint i = 0; i < plan->unused->len; i++) {
         const char *name = g_ptr_array_index(plan->unused, i);
 
-        if (device_is_in_use(hold->group, name))
+        /* a base image is the operator's: no tenant keeps it open */
+        if (plan->is_base ? !device_wait_unused(hold->group, name)
+                          : device_is_in_use(hold->group, name))
             return lvm_refuse(why, plan->is_base ? LVM_WHY_BASE_IN_USE
                                                  : LVM_WHY_IN_USE,
                               hold->group, hold->tenant, name, NULL);
     }
+    return true;
+}
+
+/* Even if writes are still in flight then: the epoch that they hold up has to end. */
+static void
+lvm_wait_epoch(const LvmRefusal *why)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    struct quota_ledger *ledger;
+
+    if (quota_ledger_path(why->group, why->tenant, path, sizeof(path)) < 0 ||
+        quota_ledger_open(path, true, &ledger) < 0)
+        return;
+    (void)quota_epoch_wait(ledger, why->name,
+                           EPOCH_PATIENCE_SEC * UINT64_C(1000000000));
+    quota_ledger_close(ledger);
+}
+
+bool
+lvm_wait_ready(LvmRefusal *why)
+{
+    if (why->why == LVM_WHY_EPOCH && why->error == -ETIMEDOUT)
+        lvm_wait_epoch(why);
+    else if (why->why != LVM_WHY_IN_USE ||
+             !device_wait_unused(why->group, why->name))
+        return false;
+    lvm_refusal_clear(why);
     return true;
 }
 
@@ -258,11 +289,19 @@ lvm_hold_run_argv(LvmHold *hold, char *const *argv, LvmRefusal *why)
 }
 
 static bool
-lvm_hold_refuse_epoch(LvmHold *hold, const LvmStep *step, int error,
-                      LvmRefusal *why)
+lvm_hold_begin_epoch(LvmHold *hold, const LvmStep *step, LvmRefusal *why)
 {
+    int ret;
+
+    if (!lvm_hold_open_ledger(hold, why))
+        return false;
+    ret = quota_epoch_begin(hold->ledger, step->epoch);
+    if (ret == 0)
+        ret = quota_epoch_wait(hold->ledger, step->epoch, EPOCH_LOCKED_NS);
+    if (ret == 0 || ret == -ENOENT)
+        return true;
     lvm_refuse(why, LVM_WHY_EPOCH, hold->group, hold->tenant, step->epoch, NULL);
-    why->error = error;
+    why->error = ret;
     why->asked = EPOCH_PATIENCE_SEC;
     return false;
 }
@@ -271,24 +310,29 @@ lvm_hold_refuse_epoch(LvmHold *hold, const LvmStep *step, int error,
 static bool
 lvm_hold_run_in_epoch(LvmHold *hold, const LvmStep *step, LvmRefusal *why)
 {
-    int ret;
-    bool ok;
+    bool ok = lvm_hold_begin_epoch(hold, step, why) &&
+              lvm_hold_run_argv(hold, step->argv, why);
 
-    if (!lvm_hold_open_ledger(hold, why))
-        return false;
-    ret = quota_epoch_begin(hold->ledger, step->epoch);
-    if (ret < 0)
-        return lvm_hold_refuse_epoch(hold, step, ret, why);
-    ret = quota_epoch_wait(hold->ledger, step->epoch,
-                           EPOCH_PATIENCE_SEC * UINT64_C(1000000000));
-    ok = ret == 0 || ret == -ENOENT
-        ? lvm_hold_run_argv(hold, step->argv, why)
-        : lvm_hold_refuse_epoch(hold, step, ret, why);
     /* One that still runs may take the snapshot yet.  Whoever has the lock next ends
      * the epoch, when it publishes. */
     if (ok || why->why != LVM_WHY_SLOW)
         quota_epoch_end(hold->ledger, step->epoch);
     return ok;
+}
+
+/* Before anything is charged or run: writes in flight may take as long as a tenant
+ * likes.  The epoch goes on meanwhile, so that no further ones begin; the next who
+ * publishes ends it. */
+static bool
+lvm_hold_check_epochs(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const LvmStep *step = g_ptr_array_index(plan->steps, i);
+
+        if (step->epoch && !lvm_hold_begin_epoch(hold, step, why))
+            return false;
+    }
+    return true;
 }
 
 /* lvm_hold_run_step: the step at *@at, with those that are joined to it. */
@@ -392,6 +436,7 @@ lvm_hold_run(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     /* The ledger of a tenant that is only being made would wake quota-lvmd for
      * nothing. */
     if (!lvm_hold_check(hold, plan, why) ||
+        !lvm_hold_check_epochs(hold, plan, why) ||
         (needs_ledger && lvm_hold_tenant(hold) && !lvm_hold_open_ledger(hold, why)) ||
         (plan->charge_bytes && !lvm_hold_charge(hold, plan->charge_bytes, why)))
         return false;

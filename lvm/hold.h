@@ -56,6 +56,12 @@ const LvmTenant *lvm_hold_tenant(const LvmHold *hold);
  * host decides by the same limit.  lvm_hold_run does it by itself. */
 bool lvm_hold_check(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why);
 
+/* lvm_wait_ready: after a refusal, while no group is locked.  True: @why was that an LV
+ * is in use, and it is not any more, or writes in flight, which have had their time:
+ * @why is empty, and all can be tried again, once.  Others must not wait for a lock
+ * while a tenant keeps a device open, or a write. */
+bool lvm_wait_ready(LvmRefusal *why);
+
 /*
  * lvm_hold_run: carry @plan out, which must have been made from hold->view.  After
  * that the view and the ledger are what LVM says, whether the plan succeeded or

@@ -188,6 +188,10 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
     if (!admission->is_waiting) {
         admission->begin_ns = now_ns;
     }
+    /* [until] By our own clock, whatever has been answered. */
+    if (admission->until_ns && now_ns >= admission->until_ns) {
+        return refuse(admission, QUOTA_REASON_ACCOUNTING_LOST, -ENOSPC);
+    }
     if (!admission->is_waiting || is_answered) {
         if (scope == QUOTA_OF_TENANT) {
             quota_raise(&file->counters.demand_bytes, bytes);
@@ -205,10 +209,13 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
 }
 
 int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
-                         uint64_t patience_ns, enum quota_reason *reason)
+                         uint64_t patience_ns, uint64_t most_ns,
+                         enum quota_reason *reason)
 {
     quota_u32 *answered = &writer->ledger->file->sample.answered;
-    struct quota_admission admission = { 0 };
+    struct quota_admission admission = {
+        .until_ns = quota_add_saturating(quota_clock_ns(), most_ns),
+    };
     int ret;
 
     for (;;) {

@@ -39,5 +39,5 @@ uint64_t quota_doorbell_demand(struct quota_ledger *ledger)
     uint64_t demand = atomic_exchange_explicit(
         &ledger->file->counters.demand_bytes, 0, memory_order_acq_rel);
 
-    return demand;
+    return demand < QUOTA_REQUEST_MAX_BYTES ? demand : QUOTA_REQUEST_MAX_BYTES;
 }

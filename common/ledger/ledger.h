@@ -15,6 +15,7 @@
 struct quota_ledger {
     struct quota_ledger_file *file;
     int fd;                     /* -1: private, without a file */
+    unsigned volumes_seen;      /* by quota_volumes_seen */
     struct quota_header header; /* checked copy */
     /* The attach lock is the file description's: threads that share it need
      * one of their own. */
@@ -27,6 +28,19 @@ static inline unsigned quota_volumes_count(const struct quota_ledger *ledger)
     uint32_t count = quota_load(&ledger->file->counters.volumes);
 
     return count < QUOTA_LEDGER_VOLUMES ? count : QUOTA_LEDGER_VOLUMES;
+}
+
+/* For the sampler: slots stay in use, so a number smaller than an earlier one is a
+ * forged one.  Without what was settled in the others, no sample would ever be the
+ * newest. */
+static inline unsigned quota_volumes_seen(struct quota_ledger *ledger)
+{
+    unsigned count = quota_volumes_count(ledger);
+
+    if (ledger->volumes_seen < count) {
+        ledger->volumes_seen = count;
+    }
+    return ledger->volumes_seen;
 }
 
 static inline struct quota_volume *

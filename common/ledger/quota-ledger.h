@@ -297,9 +297,14 @@ int quota_doorbell_wait(struct quota_ledger *ledger, uint32_t seen,
 /* quota_doorbell_ring: ask for a sample; returns the ticket of this ring. */
 uint32_t quota_doorbell_ring(struct quota_ledger *ledger);
 
+/* The most that one request can need: what a QEMU writes at once, and two chunks
+ * of a thin pool.  Whoever needs more asks for it in parts. */
+#define QUOTA_REQUEST_MAX_BYTES (UINT64_C(4) << 30)
+
 /*
  * quota_doorbell_demand: bytes that the largest waiting writer was refused
  * since the last call, 0 for none: how much room a step must make at least.
+ * Never more than QUOTA_REQUEST_MAX_BYTES, whatever stands in the ledger.
  */
 uint64_t quota_doorbell_demand(struct quota_ledger *ledger);
 

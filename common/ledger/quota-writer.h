@@ -69,9 +69,13 @@ void quota_bytes_return(struct quota_writer *writer, uint64_t bytes);
 /*
  * A refused write becomes an admission: it rings once, then asks
  * quota_admission_poll until that says 0 (reserved), or a final error.
- * Zero-initialise before the first call.
+ * Zero-initialise before the first call, but for until_ns.
  */
 struct quota_admission {
+    uint64_t until_ns;          /* CLOCK_MONOTONIC; 0: as long as there are answers.
+                                   These are in the ledger, which every writer of
+                                   the tenant can forge: who serves others, too,
+                                   gives a time */
     uint32_t ticket;            /* doorbell value that must be answered */
     bool is_waiting;
     uint64_t begin_ns;          /* CLOCK_MONOTONIC when it first rang */
@@ -87,7 +91,8 @@ struct quota_admission {
  *   -ENOSPC   refused by a sample newer than the request that leaves no room
  *             even if what is in flight came to nothing, or not yet after
  *             @patience_ns; reason says why.  Or no sampler answered for
- *             @patience_ns (QUOTA_REASON_ACCOUNTING_LOST)
+ *             @patience_ns, or all answers until until_ns were to wait
+ *             (QUOTA_REASON_ACCOUNTING_LOST)
  *   -EUCLEAN  the ledger contradicts itself (QUOTA_REASON_ACCOUNTING_LOST)
  * A host that has no other way to do the write counts the refusal then.
  */
@@ -99,10 +104,11 @@ int quota_admission_poll(struct quota_writer *writer, uint64_t bytes,
  * often and for whatever less the host asked.  Shown as refused_writes. */
 void quota_refusal_count(struct quota_writer *writer);
 
-/* quota_admission_wait: the same, sleeping until it is decided; a refusal is
- * counted. */
+/* quota_admission_wait: the same, sleeping until it is decided, for @most_ns in
+ * all; a refusal is counted. */
 int quota_admission_wait(struct quota_writer *writer, uint64_t bytes,
-                         uint64_t patience_ns, enum quota_reason *reason);
+                         uint64_t patience_ns, uint64_t most_ns,
+                         enum quota_reason *reason);
 
 /* ---- chunks that are charged already (epoch.c) --------------------------- */
 

@@ -30,7 +30,7 @@ void quota_sample_begin(struct quota_ledger *ledger,
     sample->doorbell = quota_load(&counters->doorbell);
     sample->settled_bytes = 0;
     sample->recalled_bytes = 0;
-    sample->volumes = quota_volumes_count(ledger);
+    sample->volumes = quota_volumes_seen(ledger);
     for (unsigned i = 0; i < sample->volumes; i++) {
         struct quota_volume *volume = &ledger->file->volumes[i];
         uint64_t settled = 0;

@@ -102,7 +102,7 @@ static int audit(struct quota_ledger *ledger, unsigned index)
 
 int quota_writer_audit(struct quota_ledger *ledger)
 {
-    unsigned end = quota_volumes_count(ledger) * QUOTA_VOLUME_WRITERS;
+    unsigned end = quota_volumes_seen(ledger) * QUOTA_VOLUME_WRITERS;
     int dead = 0;
 
     for (unsigned i = 0; i < end && ledger->fd >= 0; i++) {

@@ -487,14 +487,14 @@ static void test_wait_is_answered(void)
 
     scratch_sample(ledger, CHUNK, QUOTA_REASON_NONE);
     thread = g_thread_new("sampler", answer, &a);
-    g_assert_cmpint(quota_admission_wait(writer, 2 * CHUNK, HOUR_NS,
+    g_assert_cmpint(quota_admission_wait(writer, 2 * CHUNK, HOUR_NS, HOUR_NS,
                                          &reason), ==, 0);
     g_assert_cmpint(reason, ==, QUOTA_REASON_NONE);
     g_thread_join(thread);
 
     quota_bytes_return(writer, 2 * CHUNK);
     thread = g_thread_new("sampler", answer, &a);
-    g_assert_cmpint(quota_admission_wait(writer, 20 * CHUNK, HOUR_NS,
+    g_assert_cmpint(quota_admission_wait(writer, 20 * CHUNK, HOUR_NS, HOUR_NS,
                                          &reason), ==, -ENOSPC);
     g_assert_cmpint(reason, ==, QUOTA_REASON_GROUP_FULL);
     g_thread_join(thread);

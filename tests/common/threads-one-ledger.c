@@ -43,7 +43,7 @@ static gpointer write_bytes(gpointer data)
         quota_bytes_return(writer, CHUNK);
         quota_add(&written, 3 * CHUNK);
         quota_bytes_settle(writer, 3 * CHUNK);
-        g_assert_cmpint(quota_admission_wait(writer, 400 * GIB, 20 * MS,
+        g_assert_cmpint(quota_admission_wait(writer, 400 * GIB, 20 * MS, HOUR_NS,
                                              &reason), ==, -ENOSPC);
         if (quota_epoch_enter(writer, &lane) == quota_epoch_read(writer)) {
             quota_add(&written, 1);

@@ -205,12 +205,13 @@ static void test_wait(void)
     scratch_publish(ledger, 2 * CHUNK, 0, 2 * CHUNK);
     sample(ledger, 2 * CHUNK, QUOTA_REASON_NONE);
     thread = g_thread_new("sampler", sample_later, ledger);
-    g_assert_cmpint(quota_admission_wait(writer, CHUNK, HOUR_NS, &reason),
+    g_assert_cmpint(quota_admission_wait(writer, CHUNK, HOUR_NS, HOUR_NS, &reason),
                     ==, 0);
     g_thread_join(thread);
     quota_bytes_settle(writer, CHUNK);
     /* No sampler answers. */
-    g_assert_cmpint(quota_admission_wait(writer, CHUNK, SECOND / 50, &reason),
+    g_assert_cmpint(quota_admission_wait(writer, CHUNK, SECOND / 50, HOUR_NS,
+                                         &reason),
                     ==, -ENOSPC);
     g_assert_cmpint(reason, ==, QUOTA_REASON_ACCOUNTING_LOST);
     quota_usage_read(ledger, &usage);

@@ -227,10 +227,10 @@ virQuotaVolPlanCopy(virQuotaTenant *tenant,
 /* With content that it begins with */
 static int
 virQuotaVolCreateSnapshot(virQuotaTenant *tenant,
-                          virStorageVolDef *vol)
+                          virStorageVolDef *vol,
+                          LvmRefusal *why)
 {
     g_autoptr(LvmPlan) plan = NULL;
-    g_auto(LvmRefusal) why = { 0 };
     const LvmLv *origin;
 
     if (vol->target.encryption) {
@@ -244,8 +244,35 @@ virQuotaVolCreateSnapshot(virQuotaTenant *tenant,
                                          vol->target.backingStore->path)))
         return -1;
 
-    plan = virQuotaVolPlanCopy(tenant, vol, origin, false, &why);
-    return virQuotaVolMake(tenant, vol, plan, false, &why);
+    plan = virQuotaVolPlanCopy(tenant, vol, origin, false, why);
+    return virQuotaVolMake(tenant, vol, plan, false, why);
+}
+
+
+static int
+virQuotaVolCreateOnce(virStoragePoolDef *def,
+                      virStorageVolDef *vol,
+                      LvmRefusal *why)
+{
+    const LvmLayout *layout = NULL;
+    unsigned long long header;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+
+    if (virQuotaVolCheckNew(vol, &header) < 0 ||
+        !(tenant = virQuotaTenantBegin(def, "vol-create")))
+        return -1;
+
+    if (virStorageSourceHasBacking(&vol->target))
+        return virQuotaVolCreateSnapshot(tenant, vol, why);
+
+    if (vol->target.allocation >= vol->target.capacity)
+        layout = virQuotaPoolDefGetLayout(def);
+
+    plan = lvm_plan_volume_create(virQuotaTenantView(tenant), tenant->name,
+                                  vol->name, vol->target.capacity + header,
+                                  layout, why);
+    return virQuotaVolMake(tenant, vol, plan, layout, why);
 }
 
 
@@ -260,26 +287,15 @@ virQuotaVolCreate(virStoragePoolObj *pool,
                   virStorageVolDef *vol)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    const LvmLayout *layout = NULL;
-    unsigned long long header;
-    g_autoptr(virQuotaTenant) tenant = NULL;
-    g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
+    int ret = virQuotaVolCreateOnce(def, vol, &why);
 
-    if (virQuotaVolCheckNew(vol, &header) < 0 ||
-        !(tenant = virQuotaTenantBegin(def, "vol-create")))
-        return -1;
+    if (ret < 0 && lvm_wait_ready(&why)) {
+        virResetLastError();
+        ret = virQuotaVolCreateOnce(def, vol, &why);
+    }
 
-    if (virStorageSourceHasBacking(&vol->target))
-        return virQuotaVolCreateSnapshot(tenant, vol);
-
-    if (vol->target.allocation >= vol->target.capacity)
-        layout = virQuotaPoolDefGetLayout(def);
-
-    plan = lvm_plan_volume_create(virQuotaTenantView(tenant), tenant->name,
-                                  vol->name, vol->target.capacity + header,
-                                  layout, &why);
-    return virQuotaVolMake(tenant, vol, plan, layout, &why);
+    return ret;
 }
 
 
@@ -355,27 +371,16 @@ virQuotaVolTakeInput(virStorageVolDef *vol,
 }
 
 
-/**
- * virQuotaVolCreateFrom:
- * @pool: pool object
- * @vol: new volume
- * @inputvol: of this pool or of another, of any type
- * @flags: VIR_STORAGE_VOL_CREATE_*
- *
- * Makes @vol as an instant copy of @inputvol where LVM can do that.  Returns
- * 1 if it did, 0 if the data has to be copied, -1 on error.
- */
-int
-virQuotaVolCreateFrom(virStoragePoolObj *pool,
-                      virStorageVolDef *vol,
-                      virStorageVolDef *inputvol,
-                      unsigned int flags)
+static int
+virQuotaVolCreateFromOnce(virStoragePoolDef *def,
+                          virStorageVolDef *vol,
+                          virStorageVolDef *inputvol,
+                          unsigned int flags,
+                          LvmRefusal *why)
 {
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     bool instant = flags & VIR_STORAGE_VOL_CREATE_REFLINK;
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
-    g_auto(LvmRefusal) why = { 0 };
     const LvmLv *origin = NULL;
     unsigned long long header;
 
@@ -385,9 +390,9 @@ virQuotaVolCreateFrom(virStoragePoolObj *pool,
         return -1;
 
     if (!lvm_plan_check_new(virQuotaTenantView(tenant), tenant->name, vol->name,
-                            NULL, &why)) {
-        lvm_refusal_about(&why, vol->name);
-        virQuotaReportRefusal(def, &why);
+                            NULL, why)) {
+        lvm_refusal_about(why, vol->name);
+        virQuotaReportRefusal(def, why);
         return -1;
     }
 
@@ -406,8 +411,37 @@ virQuotaVolCreateFrom(virStoragePoolObj *pool,
     if (!virQuotaVolIsInstant(tenant, vol, inputvol, origin, instant))
         return instant ? -1 : 0;
 
-    plan = virQuotaVolPlanCopy(tenant, vol, origin, true, &why);
-    return virQuotaVolMake(tenant, vol, plan, false, &why) < 0 ? -1 : 1;
+    plan = virQuotaVolPlanCopy(tenant, vol, origin, true, why);
+    return virQuotaVolMake(tenant, vol, plan, false, why) < 0 ? -1 : 1;
+}
+
+
+/**
+ * virQuotaVolCreateFrom:
+ * @pool: pool object
+ * @vol: new volume
+ * @inputvol: of this pool or of another, of any type
+ * @flags: VIR_STORAGE_VOL_CREATE_*
+ *
+ * Makes @vol as an instant copy of @inputvol where LVM can do that.  Returns
+ * 1 if it did, 0 if the data has to be copied, -1 on error.
+ */
+int
+virQuotaVolCreateFrom(virStoragePoolObj *pool,
+                      virStorageVolDef *vol,
+                      virStorageVolDef *inputvol,
+                      unsigned int flags)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_auto(LvmRefusal) why = { 0 };
+    int ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
+
+    if (ret < 0 && lvm_wait_ready(&why)) {
+        virResetLastError();
+        ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
+    }
+
+    return ret;
 }
 
 

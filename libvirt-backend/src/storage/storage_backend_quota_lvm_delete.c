@@ -26,11 +26,11 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_delete");
 static int
 virQuotaVolZeroFirst(virStoragePoolDef *def,
                      virStorageVolDef *vol,
-                     bool withSnapshots)
+                     bool withSnapshots,
+                     LvmRefusal *why)
 {
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
-    g_auto(LvmRefusal) why = { 0 };
     const LvmLv *lv;
 
     if (!(tenant = virQuotaTenantBegin(def, "vol-delete")))
@@ -48,9 +48,9 @@ virQuotaVolZeroFirst(virStoragePoolDef *def,
     }
 
     if (!(plan = lvm_plan_volume_remove(virQuotaTenantView(tenant), tenant->name,
-                                        lv, withSnapshots, &why)) ||
-        !lvm_hold_check(tenant->hold, plan, &why)) {
-        virQuotaReportRefusal(def, &why);
+                                        lv, withSnapshots, why)) ||
+        !lvm_hold_check(tenant->hold, plan, why)) {
+        virQuotaReportRefusal(def, why);
         return -1;
     }
 
@@ -100,6 +100,42 @@ virQuotaVolForgetGone(virStoragePoolObj *pool,
 }
 
 
+static int
+virQuotaVolDeleteOnce(virStoragePoolObj *pool,
+                      virStorageVolDef *vol,
+                      unsigned int flags,
+                      LvmRefusal *why)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    bool withSnapshots = flags & VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS;
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    const LvmLv *lv;
+    int ret = 0;
+
+    if (flags & VIR_STORAGE_VOL_DELETE_ZEROED &&
+        virQuotaVolZeroFirst(def, vol, withSnapshots, why) < 0)
+        return -1;
+
+    if (!(tenant = virQuotaTenantBegin(def, "vol-delete")))
+        return -1;
+
+    if ((lv = virQuotaVolFindLV(tenant, vol))) {
+        plan = lvm_plan_volume_remove(virQuotaTenantView(tenant), tenant->name, lv,
+                                      withSnapshots, why);
+        if ((ret = virQuotaTenantRun(tenant, plan, why)) == 0)
+            virQuotaZeroEnd(def, vol);
+    } else {
+        VIR_WARN("LV of volume '%s' of pool '%s' is gone already",
+                 vol->name, def->name);
+        ret = virQuotaTenantPublish(tenant);
+    }
+
+    virQuotaVolForgetGone(pool, tenant, vol);
+    return ret;
+}
+
+
 /**
  * virQuotaVolDelete:
  * @pool: pool object
@@ -111,35 +147,17 @@ virQuotaVolDelete(virStoragePoolObj *pool,
                   virStorageVolDef *vol,
                   unsigned int flags)
 {
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    bool withSnapshots = flags & VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS;
-    g_autoptr(virQuotaTenant) tenant = NULL;
-    g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
-    const LvmLv *lv;
-    int ret = 0;
+    int ret;
 
     virCheckFlags(VIR_STORAGE_VOL_DELETE_ZEROED |
                   VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS, -1);
 
-    if (flags & VIR_STORAGE_VOL_DELETE_ZEROED &&
-        virQuotaVolZeroFirst(def, vol, withSnapshots) < 0)
-        return -1;
-
-    if (!(tenant = virQuotaTenantBegin(def, "vol-delete")))
-        return -1;
-
-    if ((lv = virQuotaVolFindLV(tenant, vol))) {
-        plan = lvm_plan_volume_remove(virQuotaTenantView(tenant), tenant->name, lv,
-                                      withSnapshots, &why);
-        if ((ret = virQuotaTenantRun(tenant, plan, &why)) == 0)
-            virQuotaZeroEnd(def, vol);
-    } else {
-        VIR_WARN("LV of volume '%s' of pool '%s' is gone already",
-                 vol->name, def->name);
-        ret = virQuotaTenantPublish(tenant);
+    ret = virQuotaVolDeleteOnce(pool, vol, flags, &why);
+    if (ret < 0 && lvm_wait_ready(&why)) {
+        virResetLastError();
+        ret = virQuotaVolDeleteOnce(pool, vol, flags, &why);
     }
 
-    virQuotaVolForgetGone(pool, tenant, vol);
     return ret;
 }

@@ -23,8 +23,9 @@
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
-/* How long a write waits for a sample, and for its thin pool to grow */
+/* How long a write waits for a sample, and in all, for its thin pool to grow */
 #define WRITE_PATIENCE_NS (10ULL * 1000 * 1000 * 1000)
+#define WRITE_MOST_NS (60ULL * 1000 * 1000 * 1000)
 #define WRITE_POLL_US 5000
 
 #define WRITE_BUFFER_SIZE (1ULL << 20)
@@ -278,7 +279,7 @@ virQuotaWriterReserve(virQuotaWriter *writer,
         enum quota_reason reason = QUOTA_REASON_NONE;
 
         if (quota_admission_wait(writer->writer, step, WRITE_PATIENCE_NS,
-                                 &reason) < 0) {
+                                 WRITE_MOST_NS, &reason) < 0) {
             virQuotaWriterRefused(writer, bytes, reason);
             return -1;
         }
@@ -425,6 +426,8 @@ virQuotaWriterCharged(virQuotaWriter *writer,
         writer->chunk;
     int rc;
 
+    if (writer->admission.until_ns == 0)
+        writer->admission.until_ns = quota_clock_ns() + WRITE_MOST_NS;
     rc = quota_admission_poll(writer->writer, charge, quota_clock_ns(),
                               WRITE_PATIENCE_NS, &writer->admission);
     if (rc == -EAGAIN) {

@@ -19,6 +19,12 @@
 
 /* How often a waiting write polls for its answer, at increasing intervals. */
 #define QUOTA_POLL_MIN_NS (1 * SCALE_MS)
+/*
+ * How long answers may put a request off: longer than quota-lvmd waits for
+ * another host that has LVM's lock.  A forged answer must not hold up a drain
+ * for good.
+ */
+#define QUOTA_GROWTH_MAX_NS (300 * NANOSECONDS_PER_SECOND)
 #define QUOTA_POLL_MAX_NS (20 * SCALE_MS)
 
 /* How often a write at a limit polls the ledger for a raised limit. */
@@ -68,8 +74,10 @@ quota_co_admit_until(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
                      enum quota_reason *reason)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_admission admission = {};
     uint64_t begin_ns = quota_clock_ns();
+    struct quota_admission admission = {
+        .until_ns = begin_ns + s->opts.wait_timeout_ns + QUOTA_GROWTH_MAX_NS,
+    };
     uint64_t now_ns = begin_ns;
     bool has_sampled = false;
     int ret;

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# daemon-misled.sh [SECONDS [SEED]]: a QEMU that was taken over writes to its tenant's
+# ledger what it likes, and quota-lvmd ends, stops serving others, asks LVM for too
+# much, fills the log or eats a processor.  Each attack takes SECONDS (4).
+. "$(dirname "$0")/../daemon/tenant.sh"
+
+requires_command python3
+seconds=${1:-4}
+seed=${2:-$RANDOM}
+echo "seed $seed"
+build_writer
+hostile=$TEST_TMP/hostile
+cc_with_common "$hostile" "$(dirname "$0")/hostile.c"
+
+GIB=$((1024 * MIB))
+fresh_vg labvg
+vgextend -qq labvg "$(readlink -f "$(scratch_disk 2)")"
+make_tenant labvg acme $((14 * GIB)) $((32 * MIB))
+make_tenant labvg globex $((512 * MIB)) $((16 * MIB))
+start_daemon --interval 0.5 --rescan 2
+wait_for_daemon
+pid=$DAEMON
+ACME=/run/quota-lvm/labvg/acme
+GLOBEX=/run/quota-lvm/labvg/globex
+
+# hundredths of a second that the daemon has worked
+worked() {
+    awk '{ print $14 + $15 }' "/proc/$pid/stat"
+}
+# milliseconds, of a hundred answers to globex
+answered_p99() {
+    echo $(($(field p99_us "$("$WRITER" ring $GLOBEX 100)") / 1000 + 1))
+}
+quiet=$(answered_p99)
+next=0
+printf '%-12s %12s %10s %8s %8s %10s  of one another tenant: answers %s ms when quiet\n' \
+    attack done 'p99 (ms)' 'load %' lines 'pool (MiB)' "$quiet"
+
+# attack NAME MOST-LOAD
+attack() {
+    local before lines began said p99 load
+    before=$(worked)
+    lines=$(wc -l <"$DAEMON_LOG")
+    began=$EPOCHREALTIME
+    "$hostile" $ACME "$1" "$seconds" "$seed" >"$TEST_TMP/said" 2>&1 &
+    p99=$(answered_p99)
+    write_blocks labvg globex 65536 $((next * 16)) 16 >/dev/null ||
+        fail "$1: another tenant's write is refused"
+    next=$((next + 1))
+    wait $! || fail "$1: $(cat "$TEST_TMP/said")"
+    load=$(awk -v before="$before" -v after="$(worked)" -v b="$began" -v e="$EPOCHREALTIME" \
+        'BEGIN { printf "%d", (after - before) / (e - b) }')
+    lines=$(($(wc -l <"$DAEMON_LOG") - lines))
+    said=$(field "$1" "$(cat "$TEST_TMP/said")")
+    printf '%-12s %12s %10s %8s %8s %10s\n' "$1" "${said:--}" "$p99" "$load" "$lines" \
+        $(($(thin_size labvg acme) / MIB))
+    kill -0 "$pid" || fail "$1: quota-lvmd has ended: $(tail -n 3 "$DAEMON_LOG")"
+    at_least "${said:-1000}" 1000 "$1: how often it was done"
+    at_most "$p99" $((quiet * 2 + 50)) "$1: answers to another tenant (ms)"
+    at_most "$load" 60 "$1: quota-lvmd's load (%)"
+    at_most "$lines" $((20 + seconds * 2)) "$1: lines in the log"
+    at_most "$(thin_size labvg acme)" $((5 * GIB)) "$1: a pool in which nothing was written"
+    wait_for 60 "$1: acme's ledger to be right again" quota-lvm check acme
+    "$WRITER" ring $ACME 3 >/dev/null || fail "$1: acme is not sampled any more"
+}
+
+for name in no-volumes demand in-flight answer reason slots policy word header locks hole all; do
+    attack "$name"
+done
+quota-lvm check
