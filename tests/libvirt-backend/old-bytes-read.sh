@@ -105,10 +105,13 @@ kill_while() { # COMMAND...
     wait $! || true
     wait_for 30 "libvirtd to be back" virsh -q pool-refresh globex
 }
-# each write takes the disk 0.3 s more, so that there is time
-dmsetup suspend small
-dmsetup load small --table "0 $((400 * 2048)) delay $disk 2048 0 $disk 2048 300"
-dmsetup resume small
+# slow_down MS: each write takes the disk so much more, so that there is time
+slow_down() {
+    dmsetup suspend small
+    dmsetup load small --table "0 $((400 * 2048)) delay $disk 2048 0 $disk 2048 $1"
+    dmsetup resume small
+}
+slow_down 300
 kill_while virsh -q vol-create-as globex killed 64MiB
 eq "$(vols globex)" "keeps thin" "volumes after libvirtd was killed"
 kill_while virsh -q vol-resize --pool globex keeps 64MiB
@@ -116,7 +119,8 @@ eq "$(vol_number globex keeps Capacity)" $((16 * MIB)) "size after libvirtd was 
 eq "$(ls /var/lib/libvirt/quota-lvm/vg0)" "" "notes after libvirtd was killed"
 eq "$(secrets_in /dev/vg0/globex.keeps)" 0 "old bytes after libvirtd was killed"
 
-# A snapshot would keep them.
+# A snapshot would keep them.  The time is for a machine that is busy.
+slow_down 2000
 virsh -q vol-create-as globex slow 32MiB >/dev/null &
 wait_for 20 "zeroes to begin" grep -r - /var/lib/libvirt/quota-lvm/vg0
 expect_fail "cannot begin with '/dev/vg0/globex.slow' while that is overwritten" \
