@@ -14,9 +14,9 @@
 #include "read.h"
 #include "thin-status.h"
 
-/* How long a snapshot waits for the writes that are in flight.  The group is
- * locked meanwhile, so no pool of it can grow. */
+/* How long a snapshot waits for the writes that are in flight, in slices. */
 #define EPOCH_PATIENCE_SEC 10
+#define EPOCH_SLICES 100
 /* And while others wait for the group's lock. */
 #define EPOCH_LOCKED_NS UINT64_C(100000000)
 
@@ -235,9 +235,7 @@ lvm_hold_check_unused(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     for (guint i = 0; i < plan->unused->len; i++) {
         const char *name = g_ptr_array_index(plan->unused, i);
 
-        /* a base image is the operator's: no tenant keeps it open */
-        if (plan->is_base ? !device_wait_unused(hold->group, name)
-                          : device_is_in_use(hold->group, name))
+        if (device_is_in_use(hold->group, name))
             return lvm_refuse(why, plan->is_base ? LVM_WHY_BASE_IN_USE
                                                  : LVM_WHY_IN_USE,
                               hold->group, hold->tenant, name, NULL);
@@ -245,28 +243,42 @@ lvm_hold_check_unused(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     return true;
 }
 
-/* Even if writes are still in flight then: the epoch that they hold up has to end. */
+/* The epoch begins now and then, so that writes stop counting on their chunks: the
+ * group is not locked, and whoever has the lock may end it.  The next try ends it. */
 static void
 lvm_wait_epoch(const LvmRefusal *why)
 {
+    int ret = -ETIMEDOUT;
     char path[QUOTA_LEDGER_PATH_BYTES];
     struct quota_ledger *ledger;
 
     if (quota_ledger_path(why->group, why->tenant, path, sizeof(path)) < 0 ||
         quota_ledger_open(path, true, &ledger) < 0)
         return;
-    (void)quota_epoch_wait(ledger, why->name,
-                           EPOCH_PATIENCE_SEC * UINT64_C(1000000000));
+    for (int i = 0; i < EPOCH_SLICES && ret == -ETIMEDOUT; i++) {
+        ret = quota_epoch_begin(ledger, why->name);
+        if (ret == 0)
+            ret = quota_epoch_wait(ledger, why->name, EPOCH_PATIENCE_SEC *
+                                   UINT64_C(1000000000) / EPOCH_SLICES);
+    }
     quota_ledger_close(ledger);
+}
+
+bool
+lvm_can_wait(const LvmRefusal *why)
+{
+    return (why->why == LVM_WHY_EPOCH && why->error == -ETIMEDOUT) ||
+           why->why == LVM_WHY_IN_USE || why->why == LVM_WHY_BASE_IN_USE;
 }
 
 bool
 lvm_wait_ready(LvmRefusal *why)
 {
-    if (why->why == LVM_WHY_EPOCH && why->error == -ETIMEDOUT)
+    if (!lvm_can_wait(why))
+        return false;
+    if (why->why == LVM_WHY_EPOCH)
         lvm_wait_epoch(why);
-    else if (why->why != LVM_WHY_IN_USE ||
-             !device_wait_unused(why->group, why->name))
+    else if (!device_wait_unused(why->group, why->name))
         return false;
     lvm_refusal_clear(why);
     return true;
@@ -315,14 +327,24 @@ lvm_hold_run_in_epoch(LvmHold *hold, const LvmStep *step, LvmRefusal *why)
 
     /* One that still runs may take the snapshot yet.  Whoever has the lock next ends
      * the epoch, when it publishes. */
-    if (ok || why->why != LVM_WHY_SLOW)
+    if (hold->ledger && (ok || why->why != LVM_WHY_SLOW))
         quota_epoch_end(hold->ledger, step->epoch);
     return ok;
 }
 
+static void
+lvm_hold_end_epochs(LvmHold *hold, const LvmPlan *plan)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const LvmStep *step = g_ptr_array_index(plan->steps, i);
+
+        if (step->epoch && hold->ledger)
+            quota_epoch_end(hold->ledger, step->epoch);
+    }
+}
+
 /* Before anything is charged or run: writes in flight may take as long as a tenant
- * likes.  The epoch goes on meanwhile, so that no further ones begin; the next who
- * publishes ends it. */
+ * likes. */
 static bool
 lvm_hold_check_epochs(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
 {
@@ -438,8 +460,10 @@ lvm_hold_run(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     if (!lvm_hold_check(hold, plan, why) ||
         !lvm_hold_check_epochs(hold, plan, why) ||
         (needs_ledger && lvm_hold_tenant(hold) && !lvm_hold_open_ledger(hold, why)) ||
-        (plan->charge_bytes && !lvm_hold_charge(hold, plan->charge_bytes, why)))
+        (plan->charge_bytes && !lvm_hold_charge(hold, plan->charge_bytes, why))) {
+        lvm_hold_end_epochs(hold, plan);
         return false;
+    }
 
     ok = lvm_hold_run_steps(hold, plan, why);
     /* about a group that nobody has read: it may not exist yet, or be gone */

@@ -129,6 +129,7 @@ virQuotaVolBuildFrom(virStoragePoolObj *pool,
                      unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_auto(virQuotaSlow) slow = false;
     g_autoptr(virQuotaWriter) writer = NULL;
     bool file = inputvol->type == VIR_STORAGE_VOL_FILE;
     bool convert;
@@ -155,6 +156,9 @@ virQuotaVolBuildFrom(virStoragePoolObj *pool,
                         (inputvol->target.format != VIR_STORAGE_FILE_RAW &&
                          inputvol->target.format != VIR_STORAGE_FILE_ISO))) ||
         !virQuotaLuksIsSame(vol, inputvol);
+
+    if (virQuotaSlowBegin(def, &slow) < 0)
+        return -1;
 
     if ((convert ? virQuotaZeroVol(def, vol, 0)
                  : virQuotaVolZeroBeyond(def, vol, inputvol)) < 0)
@@ -266,6 +270,7 @@ virQuotaVolWipe(virStoragePoolObj *pool,
                 unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_auto(virQuotaSlow) slow = false;
     g_autoptr(virQuotaWriter) writer = NULL;
 
     if (!vol->target.sparse && virStorageSourceHasBacking(&vol->target)) {
@@ -276,6 +281,9 @@ virQuotaVolWipe(virStoragePoolObj *pool,
     }
 
     virCheckFlags(0, -1);
+
+    if (virQuotaSlowBegin(def, &slow) < 0)
+        return -1;
 
     /* libvirt's own writes as much as is allocated, which of raid is more than
      * there is to write to */

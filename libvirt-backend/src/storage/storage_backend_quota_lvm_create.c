@@ -290,10 +290,8 @@ virQuotaVolCreate(virStoragePoolObj *pool,
     g_auto(LvmRefusal) why = { 0 };
     int ret = virQuotaVolCreateOnce(def, vol, &why);
 
-    if (ret < 0 && lvm_wait_ready(&why)) {
-        virResetLastError();
+    if (ret < 0 && virQuotaPoolWait(pool, NULL, &why))
         ret = virQuotaVolCreateOnce(def, vol, &why);
-    }
 
     return ret;
 }
@@ -436,10 +434,11 @@ virQuotaVolCreateFrom(virStoragePoolObj *pool,
     g_auto(LvmRefusal) why = { 0 };
     int ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
 
-    if (ret < 0 && lvm_wait_ready(&why)) {
-        virResetLastError();
+    /* the pool of another's input would stay locked */
+    if (ret < 0 &&
+        virStorageVolDefFindByName(pool, inputvol->name) == inputvol &&
+        virQuotaPoolWait(pool, inputvol, &why))
         ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
-    }
 
     return ret;
 }
@@ -476,9 +475,12 @@ virQuotaVolBuild(virStoragePoolObj *pool,
                  unsigned int flags G_GNUC_UNUSED)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_auto(virQuotaSlow) slow = false;
 
     /* A snapshot has its origin's header */
-    if (virQuotaZeroVol(def, vol, 0) < 0 ||
+    if (((!vol->target.sparse || vol->target.encryption) &&
+         virQuotaSlowBegin(def, &slow) < 0) ||
+        virQuotaZeroVol(def, vol, 0) < 0 ||
         (vol->target.encryption && !virStorageSourceHasBacking(&vol->target) &&
          virQuotaFormatVol(pool, vol) < 0)) {
         virQuotaVolAbandonUnlocked(pool, vol);

@@ -31,6 +31,7 @@ virQuotaVolZeroFirst(virStoragePoolDef *def,
 {
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
+    g_autofree char *name = NULL;
     const LvmLv *lv;
 
     if (!(tenant = virQuotaTenantBegin(def, "vol-delete")))
@@ -56,7 +57,13 @@ virQuotaVolZeroFirst(virStoragePoolDef *def,
 
     g_clear_pointer(&tenant, virQuotaTenantFree);
 
-    return virQuotaZeroDevice(vol->target.path, 0, O_EXCL);
+    if (virQuotaZeroDevice(vol->target.path, 0, O_EXCL) < 0)
+        return -1;
+
+    /* udev looks at what was written */
+    name = g_path_get_basename(vol->target.path);
+    (void) device_wait_unused(def->source.name, name);
+    return 0;
 }
 
 
@@ -103,19 +110,23 @@ virQuotaVolForgetGone(virStoragePoolObj *pool,
 static int
 virQuotaVolDeleteOnce(virStoragePoolObj *pool,
                       virStorageVolDef *vol,
-                      unsigned int flags,
+                      unsigned int *flags,
                       LvmRefusal *why)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    bool withSnapshots = flags & VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS;
+    bool withSnapshots = *flags & VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS;
+    g_auto(virQuotaSlow) slow = false;
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
     const LvmLv *lv;
     int ret = 0;
 
-    if (flags & VIR_STORAGE_VOL_DELETE_ZEROED &&
-        virQuotaVolZeroFirst(def, vol, withSnapshots, why) < 0)
-        return -1;
+    if (*flags & VIR_STORAGE_VOL_DELETE_ZEROED) {
+        if (virQuotaSlowBegin(def, &slow) < 0 ||
+            virQuotaVolZeroFirst(def, vol, withSnapshots, why) < 0)
+            return -1;
+        *flags &= ~VIR_STORAGE_VOL_DELETE_ZEROED;
+    }
 
     if (!(tenant = virQuotaTenantBegin(def, "vol-delete")))
         return -1;
@@ -153,11 +164,9 @@ virQuotaVolDelete(virStoragePoolObj *pool,
     virCheckFlags(VIR_STORAGE_VOL_DELETE_ZEROED |
                   VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS, -1);
 
-    ret = virQuotaVolDeleteOnce(pool, vol, flags, &why);
-    if (ret < 0 && lvm_wait_ready(&why)) {
-        virResetLastError();
-        ret = virQuotaVolDeleteOnce(pool, vol, flags, &why);
-    }
+    ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);
+    if (ret < 0 && virQuotaPoolWait(pool, vol, &why))
+        ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);
 
     return ret;
 }

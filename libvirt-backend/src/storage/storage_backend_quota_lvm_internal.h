@@ -93,6 +93,23 @@ virQuotaTenantBegin(virStoragePoolDef *def,
 void
 virQuotaTenantFree(virQuotaTenant *tenant);
 
+/* A verb that takes long: set by virQuotaSlowBegin, ended with its scope. */
+typedef bool virQuotaSlow;
+
+int
+virQuotaSlowBegin(virStoragePoolDef *def,
+                  virQuotaSlow *slow);
+
+void
+virQuotaSlowEnd(virQuotaSlow *slow);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virQuotaSlow, virQuotaSlowEnd);
+
+bool
+virQuotaPoolWait(virStoragePoolObj *pool,
+                 virStorageVolDef *vol,
+                 LvmRefusal *why);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virQuotaTenant, virQuotaTenantFree);
 
 int

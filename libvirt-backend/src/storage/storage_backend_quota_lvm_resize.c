@@ -114,6 +114,8 @@ virQuotaVolResize(virStoragePoolObj *pool,
                   unsigned long long capacity,
                   unsigned int flags)
 {
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_auto(virQuotaSlow) slow = false;
     virErrorPtr err;
     bool ran = false;
     int ret;
@@ -121,8 +123,12 @@ virQuotaVolResize(virStoragePoolObj *pool,
     virCheckFlags(VIR_STORAGE_VOL_RESIZE_ALLOCATE |
                   VIR_STORAGE_VOL_RESIZE_SHRINK, -1);
 
-    ret = virQuotaVolResizeLV(virStoragePoolObjGetDef(pool), vol, capacity, flags,
-                              &ran);
+    /* what it grows by is zeroed */
+    if (!vol->target.sparse && capacity > vol->target.capacity &&
+        virQuotaSlowBegin(def, &slow) < 0)
+        return -1;
+
+    ret = virQuotaVolResizeLV(def, vol, capacity, flags, &ran);
     if (!ran)
         return ret;
 

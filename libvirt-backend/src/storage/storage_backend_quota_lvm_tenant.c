@@ -21,6 +21,11 @@
 
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_tenant");
 
+/* Half of max_workers, as libvirtd has it by default */
+#define SLOW_VERBS_MAX 10
+
+static int slowVerbs;
+
 
 /**
  * virQuotaTenantLock:
@@ -74,6 +79,85 @@ virQuotaTenantFree(virQuotaTenant *tenant)
 
     lvm_hold_free(tenant->hold);
     g_free(tenant);
+}
+
+
+/**
+ * virQuotaSlowBegin:
+ * @def: pool definition
+ * @slow: false
+ *
+ * For what copies, zeroes or waits.  Refused when as many run already as leave
+ * half of libvirtd's workers, by default, to the verbs of others.
+ */
+int
+virQuotaSlowBegin(virStoragePoolDef *def,
+                  virQuotaSlow *slow)
+{
+    if (g_atomic_int_add(&slowVerbs, 1) < SLOW_VERBS_MAX) {
+        *slow = true;
+        return 0;
+    }
+
+    g_atomic_int_add(&slowVerbs, -1);
+    virReportError(VIR_ERR_RESOURCE_BUSY,
+                   _("%1$d operations on volumes of quota-lvm pools that take long are running, which is as many as may: try again with pool '%2$s' when one has ended"),
+                   SLOW_VERBS_MAX, def->name);
+    return -1;
+}
+
+
+void
+virQuotaSlowEnd(virQuotaSlow *slow)
+{
+    if (*slow)
+        g_atomic_int_add(&slowVerbs, -1);
+    *slow = false;
+}
+
+
+/**
+ * virQuotaPoolWait:
+ * @pool: pool object, locked; others get at it meanwhile
+ * @vol: volume that must stay, or NULL
+ * @why: what was refused, and reported
+ *
+ * Waits, some seconds, for what a tenant of the group keeps open, or is writing.
+ * Returns true if the verb is to be tried again, once: the error is forgotten.
+ * Nobody waits in a pool in which somebody else does, or copies.
+ */
+bool
+virQuotaPoolWait(virStoragePoolObj *pool,
+                 virStorageVolDef *vol,
+                 LvmRefusal *why)
+{
+    g_auto(virQuotaSlow) slow = false;
+    virErrorPtr refused;
+    bool ready = false;
+
+    if (!lvm_can_wait(why) || virStoragePoolObjGetAsyncjobs(pool) > 0)
+        return false;
+
+    virErrorPreserveLast(&refused);
+    if (virQuotaSlowBegin(virStoragePoolObjGetDef(pool), &slow) == 0) {
+        virStoragePoolObjIncrAsyncjobs(pool);
+        if (vol)
+            vol->in_use++;
+        virObjectUnlock(pool);
+
+        ready = lvm_wait_ready(why);
+
+        virObjectLock(pool);
+        if (vol)
+            vol->in_use--;
+        virStoragePoolObjDecrAsyncjobs(pool);
+    }
+
+    if (ready)
+        g_clear_pointer(&refused, virFreeError);
+    virResetLastError();
+    virErrorRestore(&refused);
+    return ready;
 }
 
 

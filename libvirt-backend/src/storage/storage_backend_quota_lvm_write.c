@@ -23,9 +23,12 @@
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
-/* How long a write waits for a sample, and in all, for its thin pool to grow */
+/* How long a write waits for a sample, and in all, for its thin pool to grow.  What
+ * has been waited is given back at 16 MiB a second as it is written: the answers are the
+ * tenant's QEMU's to forge, and a worker of libvirtd waits. */
 #define WRITE_PATIENCE_NS (10ULL * 1000 * 1000 * 1000)
 #define WRITE_MOST_NS (60ULL * 1000 * 1000 * 1000)
+#define WRITE_BACK_NS 60ULL     /* for a byte */
 #define WRITE_POLL_US 5000
 
 #define WRITE_BUFFER_SIZE (1ULL << 20)
@@ -44,6 +47,8 @@ struct _virQuotaWriter {
     struct quota_ledger *ledger;
     struct quota_writer *writer;    /* NULL: a thick volume */
     struct quota_admission admission;   /* of the run that is waited for */
+    unsigned long long left_ns;     /* of WRITE_MOST_NS */
+    unsigned long long begin_ns;    /* of the wait; 0: none */
     unsigned long long chunk;
     unsigned long long held;        /* reserved for what others write */
     bool external;                  /* unmapped chunks show a base image */
@@ -91,6 +96,8 @@ virQuotaWriterNoLedger(virQuotaWriter *writer,
     case ENOENT:
     case ENODATA:
     case EILSEQ:
+    case EBADFD:
+    case EXDEV:
     case EBADMSG:
     case ESTALE:
         virReportError(VIR_ERR_OPERATION_FAILED,
@@ -182,6 +189,7 @@ virQuotaWriterNew(virStoragePoolDef *def,
     writer->volume = g_strdup(vol->name);
     writer->path = g_strdup(vol->target.path);
     writer->chunk = WRITE_ALIGN;
+    writer->left_ns = WRITE_MOST_NS;
 
     writer->fd = open(writer->path, O_RDWR | O_DIRECT | O_CLOEXEC);
     if (writer->fd < 0 || ioctl(writer->fd, BLKGETSIZE64, &writer->size) < 0) {
@@ -256,6 +264,19 @@ virQuotaWriterRefused(virQuotaWriter *writer,
 }
 
 
+/* @bytes were admitted, which were asked for at @begin_ns */
+static void
+virQuotaWriterWaited(virQuotaWriter *writer,
+                     unsigned long long begin_ns,
+                     unsigned long long bytes)
+{
+    unsigned long long waited_ns = quota_clock_ns() - begin_ns;
+
+    writer->left_ns -= MIN(writer->left_ns, waited_ns);
+    writer->left_ns = MIN(writer->left_ns + bytes * WRITE_BACK_NS, WRITE_MOST_NS);
+}
+
+
 /**
  * virQuotaWriterReserve:
  * @writer: writer
@@ -276,14 +297,16 @@ virQuotaWriterReserve(virQuotaWriter *writer,
 
     while (bytes > 0) {
         unsigned long long step = MIN(bytes, RESERVE_STEP);
+        unsigned long long begin_ns = quota_clock_ns();
         enum quota_reason reason = QUOTA_REASON_NONE;
 
         if (quota_admission_wait(writer->writer, step, WRITE_PATIENCE_NS,
-                                 WRITE_MOST_NS, &reason) < 0) {
+                                 writer->left_ns, &reason) < 0) {
             virQuotaWriterRefused(writer, bytes, reason);
             return -1;
         }
 
+        virQuotaWriterWaited(writer, begin_ns, step);
         writer->held += step;
         bytes -= step;
     }
@@ -426,8 +449,10 @@ virQuotaWriterCharged(virQuotaWriter *writer,
         writer->chunk;
     int rc;
 
-    if (writer->admission.until_ns == 0)
-        writer->admission.until_ns = quota_clock_ns() + WRITE_MOST_NS;
+    if (writer->begin_ns == 0) {
+        writer->begin_ns = quota_clock_ns();
+        writer->admission.until_ns = writer->begin_ns + writer->left_ns;
+    }
     rc = quota_admission_poll(writer->writer, charge, quota_clock_ns(),
                               WRITE_PATIENCE_NS, &writer->admission);
     if (rc == -EAGAIN) {
@@ -439,6 +464,8 @@ virQuotaWriterCharged(virQuotaWriter *writer,
         enum quota_reason reason = writer->admission.reason;
 
         memset(&writer->admission, 0, sizeof(writer->admission));
+        virQuotaWriterWaited(writer, writer->begin_ns, 0);
+        writer->begin_ns = 0;
         if (rc == -ENOSPC &&
             (rc = virQuotaWriterOverwrite(writer, data, offset,
                                           bytes)) != 0)
@@ -450,6 +477,8 @@ virQuotaWriterCharged(virQuotaWriter *writer,
     }
 
     memset(&writer->admission, 0, sizeof(writer->admission));
+    virQuotaWriterWaited(writer, writer->begin_ns, bytes);
+    writer->begin_ns = 0;
     rc = virQuotaWriterWrite(writer, data, offset, bytes);
     quota_bytes_settle(writer->writer, charge);
     return rc < 0 ? -1 : 1;

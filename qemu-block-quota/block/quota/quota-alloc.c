@@ -378,40 +378,6 @@ void coroutine_fn quota_co_forget(BlockDriverState *bs, int64_t offset,
     qemu_co_mutex_unlock(&s->lock);
 }
 
-/*
- * Reserve @bytes, in parts that quota-lvmd makes room for one by one; all or
- * nothing.  What can never fit does not make the pool grow.
- */
-static int coroutine_fn GRAPH_RDLOCK
-quota_co_admit_parts(BlockDriverState *bs, uint64_t bytes,
-                     enum quota_reason *reason)
-{
-    BDRVQuotaState *s = bs->opaque;
-    struct quota_usage usage;
-    uint64_t done = 0;
-
-    quota_usage_read(s->ledger, &usage);
-    if (bytes > QUOTA_REQUEST_MAX_BYTES &&
-        (usage.least_bytes > usage.limit_bytes ||
-         bytes > usage.limit_bytes - usage.least_bytes)) {
-        *reason = QUOTA_REASON_TENANT_LIMIT;
-        return -ENOSPC;
-    }
-    while (done < bytes) {
-        uint64_t part = MIN(bytes - done, QUOTA_REQUEST_MAX_BYTES);
-        int ret = quota_co_admit(bs, part, reason);
-
-        if (ret < 0) {
-            if (done) {
-                quota_bytes_return(s->writer, done);
-            }
-            return ret;
-        }
-        done += part;
-    }
-    return 0;
-}
-
 int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
                                    bool exact, PreallocMode prealloc,
                                    BdrvRequestFlags flags, Error **errp)
@@ -431,7 +397,7 @@ int coroutine_fn quota_co_truncate(BlockDriverState *bs, int64_t offset,
     if (s->opts.allocation && offset > old_length &&
         (prealloc == PREALLOC_MODE_FALLOC || prealloc == PREALLOC_MODE_FULL)) {
         reserved_bytes = offset - old_length;
-        ret = quota_co_admit_parts(bs, reserved_bytes, &reason);
+        ret = quota_co_admit(bs, reserved_bytes, &reason);
         if (ret < 0) {
             g_autofree char *why = quota_reason_text(bs, reason);
 

@@ -68,10 +68,9 @@ quota_room_is_over(BlockDriverState *bs, uint64_t until_ns, uint64_t now_ns)
     return now_ns >= until_ns || quota_is_draining(bs);
 }
 
-/* @until_ns, if not 0: give up by then, or for a drain; *@reason is kept. */
 static int coroutine_fn GRAPH_RDLOCK
-quota_co_admit_until(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
-                     enum quota_reason *reason)
+quota_co_admit_part(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
+                    enum quota_reason *reason)
 {
     BDRVQuotaState *s = bs->opaque;
     uint64_t begin_ns = quota_clock_ns();
@@ -115,6 +114,48 @@ quota_co_admit_until(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
 
     trace_quota_asked(bs, bytes, now_ns - begin_ns, ret,
                       quota_reason_name(*reason));
+    return ret;
+}
+
+/* Whether @bytes are more than the limit allows, by the last sample. */
+static bool quota_is_beyond_limit(BDRVQuotaState *s, uint64_t bytes)
+{
+    struct quota_usage usage;
+
+    quota_usage_read(s->ledger, &usage);
+    return usage.least_bytes > usage.limit_bytes ||
+           bytes > usage.limit_bytes - usage.least_bytes;
+}
+
+/*
+ * In parts that quota-lvmd makes room for one by one; all or nothing.
+ * @until_ns, if not 0: give up by then, or for a drain; *@reason is kept.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+quota_co_admit_until(BlockDriverState *bs, uint64_t bytes, uint64_t until_ns,
+                     enum quota_reason *reason)
+{
+    BDRVQuotaState *s = bs->opaque;
+    uint64_t done = 0;
+    int ret = 0;
+
+    while (ret == 0 && done < bytes) {
+        uint64_t part = MIN(bytes - done, QUOTA_REQUEST_MAX_BYTES);
+
+        if (done && quota_is_beyond_limit(s, bytes - done)) {
+            /* Not even the rest: the pool need not grow for it. */
+            *reason = QUOTA_REASON_TENANT_LIMIT;
+            ret = -ENOSPC;
+        } else {
+            ret = quota_co_admit_part(bs, part, until_ns, reason);
+        }
+        if (ret == 0) {
+            done += part;
+        }
+    }
+    if (ret < 0 && done) {
+        quota_bytes_return(s->writer, done);
+    }
     return ret;
 }
 
