@@ -26,12 +26,13 @@ check_target_free(struct check_target *target)
     g_free(target);
 }
 
-/* check_locked: a group, read anew under its lock; an error ends the check. */
+/* check_group: read anew under its lock; an error ends the check. */
 static bool
-check_locked(const char *name, GPtrArray *targets, GPtrArray *results,
+check_group(const char *name, GPtrArray *targets, GPtrArray *results,
              LvmRefusal *why)
 {
     g_autoptr(LvmHold) hold = lvm_hold_new(name, NULL, "check", why);
+    g_autoptr(LvmGroup) view = NULL;
 
     if (!hold || (!lvm_hold_read(hold, why) && why->why != LVM_WHY_EXPORTED))
         return false;
@@ -46,6 +47,9 @@ check_locked(const char *name, GPtrArray *targets, GPtrArray *results,
         target->is_found = true;
         findings_check_group(hold->view, target->tenant, results);
     }
+    view = lvm_group_ref(hold->view);
+    g_clear_pointer(&hold, lvm_hold_free);
+    findings_check_usage(view, results);
     return true;
 }
 
@@ -120,7 +124,7 @@ command_check(int argc, char **argv)
         /* groups of others are none of our business */
         if (one->tenants->len == 0 && !group)
             continue;
-        if (!check_locked(one->name, targets, results, &why))
+        if (!check_group(one->name, targets, results, &why))
             return arguments_refusal(&why);
     }
     if (argc == 1 && !group)

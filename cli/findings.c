@@ -13,7 +13,6 @@
 #include "device.h"
 #include "hold.h"
 #include "instance.h"
-#include "sigbus.h"
 #include "survey.h"
 #include "thin-status.h"
 
@@ -227,12 +226,11 @@ check_same(struct findings *result, const char *what, uint64_t truth,
 }
 
 /* check_over_count: more is counted than there is, with nothing in flight, by
- * a sample that is newer than this look. */
+ * a sample that is newer than this look; until @end, which is that of all tenants. */
 static bool
-check_over_count(const LvmTenant *lvm, struct quota_ledger *ledger,
+check_over_count(const LvmTenant *lvm, struct quota_ledger *ledger, gint64 end,
                  struct quota_usage *usage, uint64_t *thin_bytes)
 {
-    gint64 end = g_get_monotonic_time() + CHECK_SAMPLE_USEC;
     uint64_t begin_ns = quota_clock_ns();
     uint64_t before;
 
@@ -252,7 +250,7 @@ check_over_count(const LvmTenant *lvm, struct quota_ledger *ledger,
 
 static void
 check_usage(struct findings *result, const LvmTenant *lvm,
-            struct quota_ledger *ledger)
+            struct quota_ledger *ledger, gint64 end)
 {
     bool is_sampled = instance_is_running() && lvm->thin_dm_uuid;
     struct quota_usage usage;
@@ -281,7 +279,7 @@ check_usage(struct findings *result, const LvmTenant *lvm,
     if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST)
         check_add(result, "ledger-mad", NULL,
                   "quota-lvmd makes it anew; guests that map the old one must "
-                  "be restarted", "the ledger contradicts itself");
+                  "be resumed, or restarted", "the ledger contradicts itself");
     if (!is_sampled)
         return;
     if (quota_clock_ns() - usage.sample_ns > CHECK_STALE_NS)
@@ -292,7 +290,7 @@ check_usage(struct findings *result, const LvmTenant *lvm,
                   : "quota-lvmd runs, but has never taken a sample");
     else if (usage.sampled_bytes != QUOTA_SAMPLE_UNKNOWN &&
              usage.sampled_bytes > thin_bytes &&
-             check_over_count(lvm, ledger, &usage, &thin_bytes))
+             check_over_count(lvm, ledger, end, &usage, &thin_bytes))
         check_add(result, "over-count", NULL,
                   "see what quota-lvmd logs of this tenant",
                   "used bytes: the kernel says %" PRIu64 ", a newer sample in "
@@ -305,7 +303,6 @@ check_ledger(struct findings *result, const LvmGroup *group,
 {
     struct quota_ledger *ledger = NULL;
     struct quota_state state;
-    guint before = result->findings->len;
     int ret;
 
     /* the ledger that counts is that of the host that has the pool */
@@ -335,13 +332,27 @@ check_ledger(struct findings *result, const LvmGroup *group,
                        quota_limit_get(&lvm->state.limits, field),
                        quota_limit_get(&state.limits, field));
     }
-    check_usage(result, lvm, ledger);
-    if (sigbus_taken()) {
-        g_ptr_array_set_size(result->findings, before);
-        check_add(result, "ledger-bad", NULL, SURVEY_REREAD,
-                  "the ledger is truncated");
-    }
     quota_ledger_close(ledger);
+}
+
+void
+findings_check_usage(const LvmGroup *group, GPtrArray *results)
+{
+    gint64 end = g_get_monotonic_time() + CHECK_SAMPLE_USEC;
+
+    for (guint i = 0; i < results->len; i++) {
+        struct findings *result = g_ptr_array_index(results, i);
+        const LvmTenant *lvm =
+            result->tenant && g_str_equal(result->group, group->name)
+            ? lvm_group_find_tenant(group, result->tenant) : NULL;
+        struct quota_ledger *ledger;
+
+        if (!lvm || lvm_tenant_is_elsewhere(group, lvm) ||
+            survey_ledger_open(lvm, &ledger) < 0)
+            continue;           /* told already */
+        check_usage(result, lvm, ledger, end);
+        quota_ledger_close(ledger);
+    }
 }
 
 /* ---- a tenant, a group --------------------------------------------------- */

@@ -13,7 +13,6 @@
 #include "commands.h"
 #include "config-tools.h"
 #include "log.h"
-#include "sigbus.h"
 #include "host.h"
 
 static const struct {
@@ -60,7 +59,6 @@ main(int argc, char **argv)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (g_str_equal(argv[1], commands[i].name)) {
-            sigbus_install();
             host_init();
             return commands[i].run(argc - 1, argv + 1);
         }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "sigbus.h"
 #include "survey.h"
 #include "thin-status.h"
 
@@ -46,6 +45,8 @@ survey_ledger_remedy(int error)
     case EMFILE:
     case ENFILE:
         return "memory or file descriptors are short: try again";
+    case ENOTCONN:
+        return "start quota-ledgerd.socket";
     case EPROTONOSUPPORT:
         return "quota-lvm, quota-lvmd and libvirtd must be of one version: "
                "restart what was not since the upgrade";
@@ -123,13 +124,8 @@ survey_tenant(const LvmTenant *lvm, struct report *report)
         quota_usage_read(ledger, &usage);
         report->writers = quota_writer_count(ledger);
         report->volumes = survey_volumes(lvm, ledger);
-        if (!sigbus_taken()) {
-            report->unsampled_bytes = usage.unsampled_bytes;
-            report->refused_writes = usage.refused_writes;
-        } else {
-            report->writers = REPORT_UNKNOWN;
-            report_clear(report);
-        }
+        report->unsampled_bytes = usage.unsampled_bytes;
+        report->refused_writes = usage.refused_writes;
         quota_ledger_close(ledger);
     }
 }

@@ -68,8 +68,7 @@ decide_grown(struct decide_state *state, const struct decide_input *input,
         state->is_verdict = true;
     }
     action->reread = input->outcome == GROWTH_REPLACED;
-    if (action->reread || input->outcome == GROWTH_GONE ||
-        input->is_ledger_lost)
+    if (action->reread || input->outcome == GROWTH_GONE)
         state->reread_ns = 0;
 }
 

@@ -14,8 +14,7 @@
 /* What was seen.  A run of the sampler sees some of these, in this order; each comment
  * lists the valid members of struct decide_input. */
 enum decide_event {
-    DECIDE_GROWN,               /* a growth has ended: outcome, began_ns,
-                                   is_ledger_lost */
+    DECIDE_GROWN,               /* a growth has ended: outcome, began_ns */
     DECIDE_STALE,               /* the ledger has lost its name, or LVM has another
                                    thin pool: may_lock */
     DECIDE_ASKED,               /* the ledger was read: demand_bytes */
@@ -42,7 +41,6 @@ struct decide_input {
     uint64_t began_ns;
     enum growth_outcome outcome;
     bool has_pool;              /* false: thick volumes only */
-    bool is_ledger_lost;        /* it was cut short meanwhile */
     bool may_lock;              /* the group; false while our creator has it */
 };
 

@@ -14,7 +14,6 @@
 #include "log.h"
 #include "read.h"
 #include "sampler.h"
-#include "sigbus.h"
 #include "quota-writer.h"
 
 #define NS_PER_SEC UINT64_C(1000000000)
@@ -65,6 +64,7 @@ struct Keeper {
     GCond idle;                 /* it is less */
     unsigned pending;           /* groups that the scan waits for */
     bool is_ok;
+    bool is_stopping;
     uint64_t scan_ns;           /* it began; 0: it is reported */
 };
 
@@ -152,13 +152,15 @@ keeper_is_unused(const char *group, const char *tenant)
     char path[QUOTA_LEDGER_PATH_BYTES];
     struct quota_ledger *ledger;
     bool is_unused;
+    int ret = quota_ledger_path(group, tenant, path, sizeof(path));
 
-    if (quota_ledger_path(group, tenant, path, sizeof(path)) < 0 ||
-        quota_ledger_open(path, false, &ledger) < 0)
-        return false;
+    if (ret == 0)
+        ret = quota_ledger_open(path, false, &ledger);
+    if (ret < 0)
+        return ret == -ENOENT;  /* a name alone: nobody keeps it */
     is_unused = quota_writer_count(ledger) == 0;
     quota_ledger_close(ledger);
-    return is_unused && !sigbus_taken();
+    return is_unused;
 }
 
 /* keeper_sweep: remove the ledgers of tenants that LVM does not have, which a group
@@ -221,6 +223,8 @@ keeper_report(Keeper *keeper, bool ok)
     if (!keeper->scan_ns)
         return;
     keeper->scan_ns = 0;
+    if (keeper->is_once)
+        return;
     keeper->scanned(g_hash_table_size(keeper->samplers), ok, keeper->opaque);
 }
 
@@ -291,7 +295,6 @@ keeper_scan(Keeper *keeper)
     }
     keeper_scan_left(keeper);
     g_mutex_unlock(&keeper->lock);
-    (void)sigbus_taken();
     return true;
 }
 
@@ -303,21 +306,24 @@ keeper_work(gpointer data, gpointer opaque)
     Keeper *keeper = opaque;
 
     g_mutex_lock(&keeper->lock);
-    while (group->is_all || group->tenants->len) {
+    while ((group->is_all || group->tenants->len) && !keeper->is_stopping) {
         GPtrArray *tenants = group->tenants;
-        bool is_all = group->is_all, is_counted = group->is_counted && is_all;
+        bool is_all = group->is_all;
+        bool is_counted = group->is_counted && is_all;
         bool ok = true;
 
+        /* one hold for many */
+        is_all = is_all || tenants->len > 1;
         group->is_all = false;
+        group->is_said = false;
+        group->since_ns = quota_clock_ns();
         group->tenants = g_ptr_array_new_with_free_func(g_free);
         g_mutex_unlock(&keeper->lock);
         if (!*group->name)
             ok = keeper_scan(keeper);
-        else if (is_all)
-            ok = keeper_scan_group(keeper, group->name, NULL);
-        for (guint i = 0; i < tenants->len && !is_all; i++)
-            (void)keeper_scan_group(keeper, group->name,
-                                    g_ptr_array_index(tenants, i));
+        else
+            ok = keeper_scan_group(keeper, group->name, is_all ? NULL :
+                                   g_ptr_array_index(tenants, 0));
         g_ptr_array_unref(tenants);
         g_mutex_lock(&keeper->lock);
 
@@ -523,7 +529,9 @@ keeper_start(Keeper *keeper)
 bool
 keeper_is_alive(Keeper *keeper)
 {
-    return quota_clock_ns() - atomic_load(&keeper->beat_ns) < KEEPER_BEATS_NS;
+    uint64_t beat_ns = atomic_load(&keeper->beat_ns);
+
+    return quota_clock_ns() - beat_ns < KEEPER_BEATS_NS;
 }
 
 void
@@ -549,6 +557,9 @@ keeper_free(Keeper *keeper)
 
     if (!keeper)
         return;
+    g_mutex_lock(&keeper->lock);
+    keeper->is_stopping = true;
+    g_mutex_unlock(&keeper->lock);
     if (keeper->thread) {
         keeper_ask(keeper, KEEPER_QUIT, NULL, NULL);
         g_thread_join(keeper->thread);

@@ -24,7 +24,6 @@
 #include "keeper.h"
 #include "log.h"
 #include "quota-ledger.h"
-#include "sigbus.h"
 #include "watch.h"
 
 typedef struct {
@@ -225,7 +224,6 @@ main(int argc, char **argv)
 
     log_init("quota-lvmd", is_verbose);
     signal(SIGPIPE, SIG_IGN);
-    sigbus_install();
     host_init();
 
     ret = instance_claim();

@@ -18,7 +18,6 @@
 #include "log.h"
 #include "hold.h"
 #include "sampler.h"
-#include "sigbus.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -31,6 +30,7 @@
 /* Nor longer than for one part in so many of a processor's time: what a sample
  * costs is the tenant's to choose, who names the volumes. */
 #define SAMPLER_SHARE 5
+#define SAMPLER_REST_US 50000
 /* The log says the same of a tenant once in this time. */
 #define SAMPLER_QUIET_NS (10000 * NS_PER_MS)
 /* Samples that are not published for so long, one after the other, are kept out by
@@ -60,7 +60,6 @@ typedef struct {
     /* valid when is_done */
     enum growth_outcome outcome;
     uint64_t added_bytes;
-    bool is_ledger_lost;
     LvmRefusal why;
 } SamplerGrowth;
 
@@ -151,7 +150,6 @@ sampler_growth_thread(gpointer opaque)
                                  growth->thin_dm_uuid, growth->ledger,
                                  &growth->need, &growth->added_bytes,
                                  &growth->why);
-    growth->is_ledger_lost = sigbus_taken();
     atomic_store(&growth->is_done, true);
     /* growth_run rang before it was done: ring again now that it is */
     quota_doorbell_ring(growth->ledger);
@@ -238,7 +236,6 @@ sampler_growth_collect(Sampler *sampler, bool wait)
         .event = DECIDE_GROWN,
         .outcome = growth->outcome,
         .began_ns = growth->since_ns,
-        .is_ledger_lost = growth->is_ledger_lost,
     }, now_ns);
     sampler_growth_log(sampler, growth, now_ns, action.is_first);
     lvm_refusal_clear(&growth->why);
@@ -279,7 +276,7 @@ sampler_renew_ledger(Sampler *sampler, bool spoilt)
 
     if (spoilt)
         quota_ledger_unlink(sampler->group, sampler->tenant);
-    else if (quota_ledger_is_current(sampler->ledger))
+    else if (quota_ledger_restore(sampler->ledger) == 0)
         return true;
     ret = quota_ledger_create(sampler->group, sampler->tenant, &ledger);
     if (ret < 0) {
@@ -295,7 +292,6 @@ sampler_renew_ledger(Sampler *sampler, bool spoilt)
     g_mutex_unlock(&sampler->ledger_lock);
     sampler_decide(sampler, &(struct decide_input) { .event = DECIDE_RENEWED });
     gauge_forget(&sampler->gauge);
-    (void)sigbus_taken();       /* that was the old one */
     if (spoilt && !sampler_may_say(&sampler->said_spoilt_ns))
         return true;
     sampler_log(sampler, spoilt ? LOG_WARNING : LOG_INFO, spoilt
@@ -347,6 +343,9 @@ sampler_reread(Sampler *sampler, bool spoilt)
 char *
 sampler_ledger_error(int error)
 {
+    if (error == -ENOTCONN)
+        return g_strdup("quota-ledgerd does not answer: start "
+                        "quota-ledgerd.socket");
     if (error != -EPROTONOSUPPORT)
         return g_strdup(g_strerror(-error));
     return g_strdup_printf("the one that guests use %s: restart quota-lvmd if "
@@ -457,30 +456,32 @@ sampler_log_refusal(Sampler *sampler, const struct quota_usage *usage,
                     "vgextend %s DEVICE", used, limit, sampler->group);
 }
 
-/* sampler_unpublished: another process has published meanwhile, or forges that. */
+/* sampler_unpublished: another process has published meanwhile, or forges that, time
+ * and again since @since_ns; 0: the time before it was not so. */
 static bool
-sampler_unpublished(Sampler *sampler)
+sampler_unpublished(Sampler *sampler, uint64_t since_ns)
 {
     uint64_t now_ns = quota_clock_ns();
 
-    if (!sampler->unpublished_ns)
-        sampler->unpublished_ns = now_ns;
-    if (now_ns - sampler->unpublished_ns >= SAMPLER_UNPUBLISHED_NS) {
-        sampler->unpublished_ns = 0;
+    if (since_ns && now_ns - since_ns >= SAMPLER_UNPUBLISHED_NS)
         sampler_doubt(sampler, DECIDE_SPOILT);
-    }
+    else
+        sampler->unpublished_ns = since_ns ? since_ns : now_ns;
     return false;
 }
 
-static bool
-sampler_run_inner(Sampler *sampler)
+bool
+sampler_run(Sampler *sampler)
 {
     struct quota_state policy;
     struct quota_usage usage;
     struct decide_input seen;
     struct decide_action action;
+    uint64_t unpublished_ns;
 
     sampler->wake_ns = UINT64_MAX;
+    unpublished_ns = sampler->unpublished_ns;
+    sampler->unpublished_ns = 0;
     if (sampler_growth_collect(sampler, false) ||
         !quota_ledger_is_current(sampler->ledger)) {
         if (!sampler_doubt(sampler, DECIDE_STALE) || sampler->is_gone)
@@ -506,11 +507,10 @@ sampler_run_inner(Sampler *sampler)
     if (quota_sample_publish(sampler->ledger, &sampler->sample,
                              seen.used_bytes, quota_clock_ns(),
                              action.reason) < 0)
-        return sampler_unpublished(sampler);
-    sampler->unpublished_ns = 0;
+        return sampler_unpublished(sampler, unpublished_ns);
 
     quota_usage_read(sampler->ledger, &usage);
-    if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST || sigbus_taken()) {
+    if (usage.reason == QUOTA_REASON_ACCOUNTING_LOST) {
         sampler_doubt(sampler, DECIDE_SPOILT);
         return false;
     }
@@ -523,19 +523,6 @@ sampler_run_inner(Sampler *sampler)
     if (action.grow)
         sampler_growth_begin(sampler, &action.need);
     return true;
-}
-
-bool
-sampler_run(Sampler *sampler)
-{
-    bool ok = sampler_run_inner(sampler);
-
-    /* a ledger that was truncated between two reads */
-    if (sigbus_taken() && !sampler->is_gone) {
-        sampler_doubt(sampler, DECIDE_SPOILT);
-        ok = false;
-    }
-    return ok;
 }
 
 bool
@@ -561,6 +548,18 @@ sampler_worked_ns(void)
 
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
     return (uint64_t)worked.tv_sec * 1000 * NS_PER_MS + worked.tv_nsec;
+}
+
+/* sampler_rest: for so long, unless we are to stop. */
+static void
+sampler_rest(const Sampler *sampler, uint64_t usec)
+{
+    while (usec && !atomic_load(&sampler->is_stopping)) {
+        uint64_t slice = MIN(usec, SAMPLER_REST_US);
+
+        g_usleep(slice);
+        usec -= slice;
+    }
 }
 
 static void *
@@ -594,7 +593,7 @@ sampler_thread(void *opaque)
             g_usleep(SAMPLER_PAUSE_US);
         }
         worked_ns = sampler_worked_ns() - worked_ns;
-        g_usleep(worked_ns * (SAMPLER_SHARE - 1) / 1000);
+        sampler_rest(sampler, worked_ns * (SAMPLER_SHARE - 1) / 1000);
         last_ns = quota_clock_ns();
     }
     sampler_growth_collect(sampler, true);

@@ -3,6 +3,7 @@
  * refusal.c: why something cannot be done.
  */
 #include <errno.h>
+#include <quota-ledger.h>
 #include <quota-limits.h>
 
 #include "refusal.h"
@@ -153,6 +154,10 @@ lvm_refusal_format(const LvmRefusal *refusal)
                                "again, see quota-lvm check", refusal->tenant,
                                group);
     case LVM_WHY_LEDGER:
+        if (refusal->error == -ENOTCONN)
+            return g_strdup_printf("the ledger of tenant %s in volume group %s %s: "
+                                   "start quota-ledgerd.socket", refusal->tenant,
+                                   group, quota_ledger_strerror(refusal->error));
         return g_strdup_printf("the ledger of tenant %s in volume group %s cannot "
                                "be used: %s", refusal->tenant, group,
                                g_strerror(-refusal->error));

@@ -182,18 +182,13 @@ static void drop_own(const char *name)
 
 /* ---- either -------------------------------------------------------------- */
 
-int quota_keep(const char *group, const char *tenant, int fd)
+int quota_keep(const char *path, const char *group, const char *tenant, int fd)
 {
-    char name[QUOTA_LEDGER_PATH_BYTES];
     int ret = ask_keeper(QUOTA_KEEP_TAKE, group, tenant, fd);
     bool is_own;
 
     (void)quota_ledger_dir(&is_own);
-    if (ret != -ENOTCONN || !is_own) {
-        return ret;
-    }
-    ret = quota_ledger_path(group, tenant, name, sizeof(name));
-    return ret < 0 ? ret : keep_own(name, group, tenant, fd);
+    return ret == -ENOTCONN && is_own ? keep_own(path, group, tenant, fd) : ret;
 }
 
 int quota_keep_wait(void)
@@ -201,12 +196,9 @@ int quota_keep_wait(void)
     return ask_keeper(QUOTA_KEEP_HELLO, "", "", -1);
 }
 
-void quota_keep_drop(const char *group, const char *tenant)
+void quota_keep_drop(const char *path, const char *group, const char *tenant)
 {
-    char name[QUOTA_LEDGER_PATH_BYTES];
-
-    if (ask_keeper(QUOTA_KEEP_DROP, group, tenant, -1) == -ENOTCONN &&
-        quota_ledger_path(group, tenant, name, sizeof(name)) == 0) {
-        drop_own(name);
+    if (ask_keeper(QUOTA_KEEP_DROP, group, tenant, -1) == -ENOTCONN) {
+        drop_own(path);
     }
 }

@@ -9,18 +9,19 @@
 
 /*
  * quota_keep: have quota-ledgerd keep the ledger that @fd is open on, and give it
- * its name.  Where none listens in a directory of this process's own, this process
+ * its name, @path.  Where none listens in a directory of this process's own, this process
  * keeps it.  The caller holds the group's lock.  Errors: -ENOTCONN: quota-ledgerd
  * cannot be reached; and quota-ledgerd's own.
  */
-int quota_keep(const char *group, const char *tenant, int fd);
+int quota_keep(const char *path, const char *group, const char *tenant,
+               int fd);
 
 /* quota_keep_wait: until quota-ledgerd has named all that it keeps, which it does
  * before it answers. */
 int quota_keep_wait(void);
 
 /* quota_keep_drop: tell who keeps the ledger that its name is gone. */
-void quota_keep_drop(const char *group, const char *tenant);
+void quota_keep_drop(const char *path, const char *group, const char *tenant);
 
 #pragma GCC visibility pop
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledger.c: creates, finds, opens and closes the files of ledgers, and locks
- * groups.  A ledger gets its name only when its header is complete, so no
- * program ever maps an incomplete one.
+ * ledger.c: creates, finds, opens and closes ledgers.
+ *
+ * A ledger is a memfd whose size is sealed, so that nobody who has it open can cut
+ * it off under who maps it, or make it grow.  Its path is a link into /proc, to the
+ * descriptor of the process that keeps it (keep.c).  A ledger gets its name only
+ * when its header is complete, so no program ever maps an incomplete one.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -13,25 +16,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "ledger.h"
+#include "path.h"
 
-static const char *ledger_dir = QUOTA_LEDGER_DIR;
+/* Linux 6.3; older kernels refuse it, and need it not. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+
+#define LEDGER_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
 static const struct quota_features known = QUOTA_FEATURES_KNOWN;
 static const struct quota_features made = QUOTA_FEATURES_MADE;
 
 /* What -EPROTONOSUPPORT was about when this thread last got it. */
 static _Thread_local char version_text[160] =
     "has another major version than this program";
-
-void quota_ledger_set_dir(const char *dir)
-{
-    ledger_dir = dir;
-}
 
 /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
 static uint64_t header_checksum(const struct quota_header *header)
@@ -118,12 +123,13 @@ static int check_header(const struct quota_header *header, bool writable)
     return check_features(&header->features, writable);
 }
 
+/* @file is all zeroes.  Only what is not is touched: a page that nobody has touched
+ * takes no memory. */
 static void init_file(struct quota_ledger_file *file,
                       const char *group, const char *tenant)
 {
     struct quota_header *header = &file->header;
 
-    memset(file, 0, sizeof(*file));
     atomic_init(&file->sample.sampled_bytes, QUOTA_UNSAMPLED);
     memcpy(header->magic, QUOTA_LEDGER_MAGIC, sizeof(header->magic));
     header->version_major = QUOTA_LEDGER_MAJOR;
@@ -136,57 +142,13 @@ static void init_file(struct quota_ledger_file *file,
     header->checksum = header_checksum(header);
 }
 
-static int group_dir(const char *group, char *path, size_t size)
-{
-    int n;
-
-    if (quota_name_check_group(group, NULL) < 0) {
-        return -EINVAL;
-    }
-    n = snprintf(path, size, "%s/%s", ledger_dir, group);
-    return (size_t)n >= size ? -ENAMETOOLONG : 0;
-}
-
-int quota_ledger_path(const char *group, const char *tenant,
-                      char *path, size_t size)
-{
-    size_t len;
-    int ret, n;
-
-    if (quota_name_check_tenant(tenant, NULL) < 0) {
-        return -EINVAL;
-    }
-    ret = group_dir(group, path, size);
-    if (ret < 0) {
-        return ret;
-    }
-    len = strlen(path);
-    n = snprintf(path + len, size - len, "/%s", tenant);
-    return (size_t)n >= size - len ? -ENAMETOOLONG : 0;
-}
-
-static int make_group_dir(const char *group)
-{
-    char path[QUOTA_LEDGER_PATH_BYTES];
-    int ret = group_dir(group, path, sizeof(path));
-
-    if (ret < 0) {
-        return ret;
-    }
-    if ((mkdir(ledger_dir, 0700) < 0 && errno != EEXIST) ||
-        (mkdir(path, 0700) < 0 && errno != EEXIST)) {
-        return -errno;
-    }
-    return 0;
-}
-
 int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
 {
     struct quota_ledger *l = calloc(1, sizeof(*l));
     int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     size_t size = sizeof(*l->file);
     struct stat st;
-    int ret;
+    int seals, ret;
 
     *ledger = NULL;
     if (!l) {
@@ -227,6 +189,16 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
         ret = -ENODATA;
         goto fail;
     }
+    /* A file has seals only if it is a memfd: -EINVAL for others. */
+    seals = fcntl(l->fd, F_GET_SEALS);
+    if (seals < 0 && errno != EINVAL) {
+        ret = -errno;
+        goto fail;
+    }
+    if (seals < 0 || (seals & LEDGER_SEALS) != LEDGER_SEALS) {
+        ret = -EBADFD;
+        goto fail;
+    }
     /* Map zeroes past the end of an older file: reads there need no check, and
      * raise no SIGBUS. */
     if (size > l->header.file_bytes) {
@@ -248,40 +220,113 @@ fail:
     return ret;
 }
 
+/* Of a path that leads nowhere: whether the name is there. */
+static bool is_dangling(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
+/* Open what has the name of a ledger.  The process that keeps it may have ended, and
+ * its number be another's: nothing but a file of bytes is opened. */
+static int open_name(const char *path, int flags)
+{
+    char again[32];
+    struct stat st;
+    int name_fd = open(path, O_PATH | O_CLOEXEC);
+    int fd, ret = 0;
+
+    if (name_fd < 0 && errno == ENOENT && is_dangling(path) &&
+        quota_keep_wait() == 0) {
+        name_fd = open(path, O_PATH | O_CLOEXEC);
+    }
+    if (name_fd < 0) {
+        return -errno;
+    }
+    if (fstat(name_fd, &st) < 0) {
+        ret = -errno;
+    } else if (!S_ISREG(st.st_mode)) {
+        ret = -EILSEQ;
+    }
+    if (ret == 0) {
+        snprintf(again, sizeof(again), "/proc/self/fd/%d", name_fd);
+        fd = open(again, flags | O_CLOEXEC);
+        ret = fd < 0 ? -errno : fd;
+    }
+    close(name_fd);
+    return ret;
+}
+
+/* Whether @path is the one that a ledger with this header has. */
+static bool is_path_of(const struct quota_header *header, const char *path)
+{
+    char end[QUOTA_LEDGER_PATH_BYTES];
+    size_t length = strlen(path);
+    size_t n = snprintf(end, sizeof(end), "/%s/%s", header->group,
+                        header->tenant);
+
+    return n <= length && strcmp(path + length - n, end) == 0;
+}
+
 int quota_ledger_open(const char *path, bool writable,
                       struct quota_ledger **ledger)
 {
-    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    int fd = open_name(path, writable ? O_RDWR : O_RDONLY);
     int ret;
 
     *ledger = NULL;
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     ret = quota_ledger_open_fd(fd, writable, ledger);
     close(fd);
+    if (ret == 0 && !is_path_of(&(*ledger)->header, path)) {
+        quota_ledger_close(*ledger);
+        *ledger = NULL;
+        ret = -EXDEV;
+    }
     return ret;
 }
 
-/* Create a complete ledger under a temporary name, then rename it. */
-static int create_file(const char *group, const char *tenant, const char *path)
+int quota_ledger_descriptor(const char *group, const char *tenant)
 {
-    char temporary[QUOTA_LEDGER_PATH_BYTES + 16];
+    char path[QUOTA_LEDGER_PATH_BYTES], again[32];
+    struct quota_ledger *ledger;
+    int ret = quota_ledger_path(group, tenant, path, sizeof(path));
+
+    if (ret == 0) {
+        ret = quota_ledger_open(path, true, &ledger);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    snprintf(again, sizeof(again), "/proc/self/fd/%d", ledger->fd);
+    ret = open(again, O_RDWR | O_CLOEXEC);
+    ret = ret < 0 ? -errno : ret;
+    quota_ledger_close(ledger);
+    return ret;
+}
+
+/* A ledger's file, complete and sealed, without a name. */
+static int make_file(const char *group, const char *tenant)
+{
+    char name[sizeof("quota-lvm:/") + QUOTA_GROUP_MAX_BYTES +
+              QUOTA_TENANT_MAX_BYTES];
     struct quota_ledger_file *file;
     int fd, ret = 0;
 
-    /* A tenant's name never begins with a dot. */
-    snprintf(temporary, sizeof(temporary), "%.*s/.%s.new",
-             (int)(strrchr(path, '/') - path), path, tenant);
-    unlink(temporary);
-    fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    snprintf(name, sizeof(name), "quota-lvm:%s/%s", group, tenant);
+    fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) {
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    }
     if (fd < 0) {
         return -errno;
     }
-    /* posix_fallocate, not ftruncate: a full tmpfs fails now, not by a SIGBUS
-     * later. */
-    ret = -posix_fallocate(fd, 0, sizeof(*file));
-    if (ret < 0) {
+    /* 0600: who is given a descriptor cannot open it again. */
+    if (fchmod(fd, 0600) < 0 || ftruncate(fd, sizeof(*file)) < 0) {
+        ret = -errno;
         goto out;
     }
     file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -291,15 +336,15 @@ static int create_file(const char *group, const char *tenant, const char *path)
     }
     init_file(file, group, tenant);
     munmap(file, sizeof(*file));
-    if (rename(temporary, path) < 0) {
+    if (fcntl(fd, F_ADD_SEALS, LEDGER_SEALS) < 0) {
         ret = -errno;
     }
 out:
-    close(fd);
     if (ret < 0) {
-        unlink(temporary);
+        close(fd);
+        return ret;
     }
-    return ret;
+    return fd;
 }
 
 /*
@@ -335,32 +380,66 @@ int quota_ledger_create(const char *group, const char *tenant,
                         struct quota_ledger **ledger)
 {
     char path[QUOTA_LEDGER_PATH_BYTES];
-    int ret;
+    int fd, ret;
 
     *ledger = NULL;
     ret = quota_ledger_path(group, tenant, path, sizeof(path));
     if (ret < 0) {
         return ret;
     }
-    ret = make_group_dir(group);
+    ret = quota_make_group_dir(group);
     if (ret < 0) {
         return ret;
     }
     ret = quota_ledger_open(path, true, ledger);
-    if (ret == 0) {
-        if (strcmp((*ledger)->header.group, group) == 0 &&
-            strcmp((*ledger)->header.tenant, tenant) == 0) {
-            return 0;
-        }
-        quota_ledger_close(*ledger);
-        *ledger = NULL;
-    } else if (ret == -EACCES || ret == -EPERM || ret == -ENOMEM ||
-               ret == -EMFILE || ret == -ENFILE ||
-               (ret == -EPROTONOSUPPORT && is_newer_in_use(path))) {
+    if (ret == 0 || ret == -EACCES || ret == -EPERM || ret == -ENOMEM ||
+        ret == -EMFILE || ret == -ENFILE ||
+        (ret == -EPROTONOSUPPORT && is_newer_in_use(path))) {
         return ret;
     }
-    ret = create_file(group, tenant, path);
+    fd = make_file(group, tenant);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = quota_keep(path, group, tenant, fd);
+    close(fd);
     return ret < 0 ? ret : quota_ledger_open(path, true, ledger);
+}
+
+bool quota_ledger_is_same(const struct quota_ledger *a,
+                          const struct quota_ledger *b)
+{
+    struct stat first, second;
+
+    /* Ledgers are files in memory, of one file system. */
+    return fstat(a->fd, &first) == 0 && fstat(b->fd, &second) == 0 &&
+           first.st_ino == second.st_ino;
+}
+
+int quota_ledger_restore(struct quota_ledger *ledger)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    int ret;
+
+    if (quota_ledger_is_current(ledger)) {
+        return 0;
+    }
+    ret = quota_ledger_path(ledger->header.group, ledger->header.tenant, path,
+                            sizeof(path));
+    if (ret < 0) {
+        return ret;
+    }
+    /* By now, who keeps it may have come back. */
+    ret = open_name(path, O_RDONLY);
+    if (ret >= 0) {
+        close(ret);
+        return quota_ledger_is_current(ledger) ? 0 : -ESTALE;
+    }
+    if (ret != -ENOENT || !is_dangling(path)) {
+        return -ESTALE;
+    }
+    return quota_keep(path, ledger->header.group, ledger->header.tenant,
+                      ledger->fd);
 }
 
 int quota_ledger_new_private(const char *tenant, struct quota_ledger **ledger)
@@ -408,7 +487,16 @@ int quota_ledger_unlink(const char *group, const char *tenant)
     if (ret < 0) {
         return ret;
     }
-    return unlink(path) < 0 ? -errno : 0;
+    if (unlink(path) < 0) {
+        return -errno;
+    }
+    quota_keep_drop(path, group, tenant);
+    return 0;
+}
+
+const char *quota_ledger_group(const struct quota_ledger *ledger)
+{
+    return ledger->header.group;
 }
 
 const char *quota_ledger_tenant(const struct quota_ledger *ledger)
@@ -441,6 +529,12 @@ const char *quota_ledger_strerror(int error)
         return "is not a quota-lvm ledger";
     case EPROTONOSUPPORT:
         return version_text;
+    case EBADFD:
+        return "is not sealed: who has it open could cut it off";
+    case EXDEV:
+        return "is another tenant's";
+    case ENOTCONN:
+        return "cannot be made, since quota-ledgerd does not answer";
     case EBADMSG:
         return "is damaged: its header does not match its checksum";
     case ESTALE:
@@ -451,119 +545,4 @@ const char *quota_ledger_strerror(int error)
     default:
         return "cannot be opened";
     }
-}
-
-/* How often a lock that may not be waited for without end is tried. */
-#define GROUP_LOCK_PAUSE_NS 500000
-
-static int group_lock_path(const char *group,
-                           char path[QUOTA_LEDGER_PATH_BYTES])
-{
-    int ret = group_dir(group, path, QUOTA_LEDGER_PATH_BYTES - sizeof("/.lock"));
-
-    if (ret == 0) {
-        strcat(path, "/.lock");
-    }
-    return ret;
-}
-
-static int group_lock_open(const char *group)
-{
-    char path[QUOTA_LEDGER_PATH_BYTES];
-    int fd, ret;
-
-    ret = make_group_dir(group);
-    if (ret == 0) {
-        ret = group_lock_path(group, path);
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    return fd < 0 ? -errno : fd;
-}
-
-int quota_group_lock(const char *group)
-{
-    int fd = group_lock_open(group);
-
-    while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
-        if (errno != EINTR) {
-            int ret = -errno;
-
-            close(fd);
-            return ret;
-        }
-    }
-    return fd;
-}
-
-int quota_group_lock_timed(const char *group, unsigned seconds)
-{
-    const struct timespec pause = { .tv_nsec = GROUP_LOCK_PAUSE_NS };
-    uint64_t end = quota_clock_ns() + seconds * UINT64_C(1000000000);
-    int fd = group_lock_open(group);
-
-    if (fd < 0) {
-        return fd;
-    }
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int error = errno;
-
-        if (error == EWOULDBLOCK && quota_clock_ns() >= end) {
-            error = ETIMEDOUT;
-        } else if (error == EWOULDBLOCK) {
-            nanosleep(&pause, NULL);
-            continue;
-        } else if (error == EINTR) {
-            continue;
-        }
-        close(fd);
-        return -error;
-    }
-    return fd;
-}
-
-void quota_group_lock_note(int lock_fd, pid_t pid, const char *verb)
-{
-    char text[QUOTA_VERB_MAX_BYTES + 64];
-    int length = snprintf(text, sizeof(text), "%d %.*s %" PRIu64 "\n", (int)pid,
-                          QUOTA_VERB_MAX_BYTES, verb,
-                          quota_clock_ns() / 1000000000);
-
-    /* For people only: a full /run must not keep anybody from the lock. */
-    if (pwrite(lock_fd, text, length, 0) == length) {
-        (void)!ftruncate(lock_fd, length);
-    }
-}
-
-int quota_group_lock_holder(const char *group, struct quota_lock_holder *holder)
-{
-    char path[QUOTA_LEDGER_PATH_BYTES], text[QUOTA_VERB_MAX_BYTES + 64] = "";
-    uint64_t now = quota_clock_ns() / 1000000000, since;
-    int fd, pid, ret = group_lock_path(group, path);
-
-    if (ret < 0) {
-        return ret;
-    }
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    ret = read(fd, text, sizeof(text) - 1) < 0 ? -errno : 0;
-    close(fd);
-    if (ret == 0 && sscanf(text, "%d %31[a-z-] %" SCNu64, &pid, holder->verb,
-                           &since) != 3) {
-        ret = -ENODATA;
-    }
-    if (ret == 0) {
-        holder->pid = pid;
-        holder->seconds = now > since ? now - since : 0;
-    }
-    return ret;
-}
-
-void quota_group_unlock(int lock_fd)
-{
-    close(lock_fd);
 }

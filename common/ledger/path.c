@@ -18,8 +18,8 @@ static bool is_own_dir;         /* a test's */
 
 void quota_ledger_set_dir(const char *dir)
 {
-    ledger_dir = dir;
-    is_own_dir = true;
+    ledger_dir = dir ? dir : QUOTA_LEDGER_DIR;
+    is_own_dir = dir != NULL;
 }
 
 const char *quota_ledger_dir(bool *is_own)

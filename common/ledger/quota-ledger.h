@@ -3,9 +3,11 @@
  * quota-ledger.h: the ledger of one tenant, shared by all processes that write
  * for it.
  *
- * A ledger is a small file in /run/quota-lvm, mapped by the QEMU processes of
- * the tenant (which reserve and settle: quota-writer.h), by quota-lvmd (which
- * samples) and by programs that change a limit (under the group's lock).
+ * A ledger is a small memory file of fixed size (a sealed memfd), kept open by
+ * quota-ledgerd and mapped by the QEMU processes of the tenant (which reserve and
+ * settle: quota-writer.h), by quota-lvmd (which samples) and by programs that change
+ * a limit (under the group's lock).  Its path in /run/quota-lvm is a link to the
+ * keeper's descriptor in /proc.
  * quota-ledger(5) defines every byte.  A ledger is never the truth: it is
  * rebuilt from LVM's tags and device-mapper's status, so losing it loses
  * nothing.
@@ -35,8 +37,9 @@ struct quota_ledger;
 /* ---- files: create, open, close (ledger.c) ------------------------------ */
 
 /*
- * quota_ledger_set_dir: use @dir (not copied) instead of QUOTA_LEDGER_DIR in
- * this process; for tests, which must not touch the host's ledgers.
+ * quota_ledger_set_dir: use @dir (not copied) instead of QUOTA_LEDGER_DIR (NULL:
+ * use that again) in this process; for tests, which must not touch the host's ledgers.  Where no
+ * quota-ledgerd listens in @dir, this process keeps the ledgers that it makes.
  */
 void quota_ledger_set_dir(const char *dir);
 
@@ -48,13 +51,13 @@ int quota_ledger_path(const char *group, const char *tenant,
                       char *path, size_t size);
 
 /*
- * quota_ledger_create: open the ledger of a tenant for reading and writing,
- * creating directory and file (mode 0600) first if they are missing.  A file
- * that is not a valid ledger of this boot for this tenant is replaced by a new
- * file: processes that still map the old one keep it, and fail closed because
- * it gets no more samples.  A ledger of a newer version is left while it has
- * writers: -EPROTONOSUPPORT.  The caller must hold the group's lock
- * (quota_group_lock).
+ * quota_ledger_create: open the ledger of a tenant for reading and writing, making
+ * the directory, and a ledger that quota-ledgerd keeps, if they are missing.  What
+ * is not a valid ledger of this boot for this tenant loses the name to a new one:
+ * processes that still map the old one fail closed, because it gets no more
+ * samples.  A ledger of a newer version is left while it has writers:
+ * -EPROTONOSUPPORT.  -ENOTCONN: quota-ledgerd cannot be reached.  The caller must
+ * hold the group's lock (quota_group_lock).
  *
  * A new ledger admits nothing until quota_state_publish and a first sample.
  */
@@ -69,6 +72,8 @@ int quota_ledger_create(const char *group, const char *tenant,
  * Errors, each with one meaning, which the host should put into words:
  *   open(2)'s own    the file cannot be opened, e.g. -ENOENT: no ledger
  *   -ENODATA         truncated: shorter than a ledger
+ *   -EBADFD          not sealed: its size could change
+ *   -EXDEV           the ledger of another tenant than the path's
  *   -EILSEQ          not a ledger: the magic is wrong
  *   -EPROTONOSUPPORT a ledger of another major version, or with features that
  *                    this program does not know and needs to open, or to write
@@ -78,6 +83,11 @@ int quota_ledger_create(const char *group, const char *tenant,
 int quota_ledger_open(const char *path, bool writable,
                       struct quota_ledger **ledger);
 int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger);
+
+/* quota_ledger_descriptor: another descriptor of a tenant's ledger, open for reading
+ * and writing, for another process: it has a file description of its own.  Errors as
+ * quota_ledger_open. */
+int quota_ledger_descriptor(const char *group, const char *tenant);
 
 /* quota_ledger_strerror: what an error of quota_ledger_open means, as the end
  * of a sentence ("is truncated"); never NULL.  For -EPROTONOSUPPORT it names
@@ -94,22 +104,33 @@ int quota_ledger_new_private(const char *tenant, struct quota_ledger **ledger);
 /* quota_ledger_close: unmap and free; NULL is allowed. */
 void quota_ledger_close(struct quota_ledger *ledger);
 
-/* quota_ledger_unlink: remove a tenant's ledger file.  -ENOENT if missing. */
+/* quota_ledger_unlink: remove a tenant's ledger; who maps it keeps it.  -ENOENT if
+ * missing. */
 int quota_ledger_unlink(const char *group, const char *tenant);
 
-/* quota_ledger_tenant: the name in the header, valid until
+/* quota_ledger_group, quota_ledger_tenant: the names in the header, valid until
  * quota_ledger_close. */
+const char *quota_ledger_group(const struct quota_ledger *ledger);
 const char *quota_ledger_tenant(const struct quota_ledger *ledger);
 
 /* quota_ledger_is_current: whether the ledger's path still leads to this file
- * (false after it was replaced or removed). */
+ * (false after it was replaced or removed, or its keeper ended). */
 bool quota_ledger_is_current(const struct quota_ledger *ledger);
+
+/* quota_ledger_is_same: whether both, neither private, map one file. */
+bool quota_ledger_is_same(const struct quota_ledger *a,
+                          const struct quota_ledger *b);
+
+/* quota_ledger_restore: 0 if the ledger is current, or has its name again, which it
+ * lost with its keeper.  -ESTALE: it was replaced or removed; and quota-ledgerd's
+ * errors.  The caller holds the group's lock. */
+int quota_ledger_restore(struct quota_ledger *ledger);
 
 /*
  * quota_group_lock: wait for, and take, the lock of a group's quotas.  Hold it
  * to read LVM, decide by a limit, and change LVM or publish limits, so that two
  * processes cannot both hand out a tenant's last extent.  It is a flock(2) on a
- * file beside the ledgers: the kernel drops it with its holder.  Returns a
+ * file beside the group's directory: the kernel drops it with its holder.  Returns a
  * descriptor (>= 0) for quota_group_unlock.  -EINVAL for a bad name.
  */
 int quota_group_lock(const char *group);

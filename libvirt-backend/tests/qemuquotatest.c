@@ -151,15 +151,15 @@ testLedgerOpenedForEach(const void *opaque G_GNUC_UNUSED)
     g_autoptr(virStorageSource) raw = testSourceNew(false);
     g_autoptr(virStorageSource) qcow2 = testSourceNew(true);
     virStorageSource *src[] = { raw, qcow2 };
-    g_autofree char *dir = g_strdup_printf("%s/vg0", scratch);
-    g_autofree char *ledger = g_strdup_printf("%s/acme", dir);
+    struct quota_ledger *ledger;
     g_autoptr(virCommand) cmd = virCommandNew("/bin/true");
     int fd[2];
     size_t i;
 
-    if (g_mkdir_with_parents(dir, 0777) < 0 ||
-        virFileWriteStr(ledger, "0123456789", 0600) < 0)
+    quota_ledger_set_dir(scratch);
+    if (quota_ledger_create("vg0", "acme", &ledger) < 0)
         return -1;
+    quota_ledger_close(ledger);
 
     virFileWrapperAddPrefix(QUOTA_LEDGER_DIR, scratch);
     for (i = 0; i < 2; i++) {

@@ -45,12 +45,26 @@ remove_file(const char *path)
 static void
 cut_short(const char *path)
 {
-    g_assert_cmpint(truncate(path, 4096), ==, 0);
+    struct quota_header header = scratch_header(path);
+
+    remove_file(path);
+    g_assert_true(g_file_set_contents(path, (const char *)&header, sizeof(header),
+                                      NULL));
+}
+
+static void
+take_seals(const char *path)
+{
+    struct quota_header header = scratch_header(path);
+
+    cut_short(path);
+    g_assert_cmpint(truncate(path, header.file_bytes), ==, 0);
 }
 
 static void
 write_text(const char *path)
 {
+    remove_file(path);
     g_assert_true(g_file_set_contents(path, "not a ledger", -1, NULL));
 }
 
@@ -91,6 +105,7 @@ static const struct {
 } cases[] = {
     { "removed", remove_file, -ENOENT },
     { "cut-short", cut_short, -ENODATA },
+    { "not-sealed", take_seals, -EBADFD },
     { "a-text", write_text, -EILSEQ },
     { "damaged", damage_header, -EBADMSG },
     { "a-loop", link_to_itself, -ELOOP },

@@ -2,6 +2,7 @@
 /* A file that is not this tenant's ledger must be told apart and refused, and
  * replaced when the ledger is recreated. */
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "scratch.h"
@@ -71,16 +72,20 @@ static bool is_telling(size_t len)
            (len + 1) % 4096 < 3;
 }
 
-/* At every length a real ledger is refused; none crashes.  Cut from the end, so
- * that one file serves all lengths.  There are half a million, each some calls of
- * the system: only with "-m slow" are all of them tried. */
+/* At every length what begins as a ledger is refused; none crashes.  Cut from the
+ * end, so that one file serves all lengths.  There are half a million, each some calls
+ * of the system: only with "-m slow" are all of them tried. */
 static void test_truncated(void)
 {
     g_autofree char *path = ledger_path();
+    struct quota_ledger *ledger = scratch_ledger("acme");
+    struct quota_header header = ledger->header;
+    int fd;
 
-    assert_made_anew();
+    quota_ledger_close(ledger);
+    fd = scratch_other("acme", &header, sizeof(header),
+                       sizeof(struct quota_ledger_file), 0);
     for (size_t len = sizeof(struct quota_ledger_file); len-- > 0; ) {
-        struct quota_ledger *ledger;
         int ret;
 
         if (!g_test_slow() && !is_telling(len)) {
@@ -91,7 +96,60 @@ static void test_truncated(void)
         g_assert_cmpint(ret, ==, len > 0 && len < 8 ? -EILSEQ : -ENODATA);
         g_assert_null(ledger);
     }
+    close(fd);
     assert_made_anew();
+}
+
+/* Who holds a ledger's descriptor can neither cut it off under others that map it, nor
+ * make it grow, nor allow that again; and what lacks a seal is no ledger. */
+static void test_size_changed(void)
+{
+    const int seals[] = {
+        0, F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_SHRINK | F_SEAL_SEAL,
+        F_SEAL_GROW | F_SEAL_SEAL,
+    };
+    struct quota_ledger *ledger = scratch_ledger("acme"), *refused;
+    g_autofree char *path = ledger_path();
+    struct quota_header header = ledger->header;
+    off_t size = sizeof(struct quota_ledger_file);
+    g_autofree char *plain = NULL;
+    int fd = open(path, O_RDWR);
+
+    g_assert_cmpint(fd, >=, 0);
+    for (off_t to = 0; to <= 2 * size; to += 4096) {
+        g_assert_cmpint(ftruncate(fd, to), ==, to == size ? 0 : -1);
+    }
+    g_assert_cmpint(fallocate(fd, 0, 0, size + 4096), <, 0);
+    g_assert_cmpint(pwrite(fd, "more", 4, size), <, 0);
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), <, 0);
+    g_assert_cmpint(errno, ==, EPERM);
+    g_assert_cmpint(lseek(fd, 0, SEEK_END), ==, size);
+    close(fd);
+    quota_ledger_close(ledger);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(seals); i++) {
+        fd = scratch_other("acme", &header, sizeof(header), size, seals[i]);
+        assert_refused(-EBADFD);
+        close(fd);
+    }
+    plain = g_malloc0(size);
+    memcpy(plain, &header, sizeof(header));
+    quota_ledger_unlink("vg0", "acme");
+    g_assert_true(g_file_set_contents(path, plain, size, NULL));
+    g_assert_cmpint(quota_ledger_open(path, true, &refused), ==, -EBADFD);
+    assert_made_anew();
+}
+
+/* A page that nobody has touched takes no memory. */
+static void test_size_in_memory(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("acme");
+    struct stat st;
+
+    g_assert_cmpint(fstat(ledger->fd, &st), ==, 0);
+    g_assert_cmpint(st.st_blocks * 512, <=, 2 * 4096);
+    quota_ledger_close(ledger);
+    quota_ledger_unlink("vg0", "acme");
 }
 
 static void test_not_a_ledger(void)
@@ -141,17 +199,22 @@ static void test_newer_minor(void)
     struct quota_header header = ledger->header;
     struct quota_writer *writer;
     struct quota_usage usage;
-    char more[64], after[64];
+    char more[64], after[64], pad[sizeof(ledger->file->pad)];
+    int fd;
 
     memset(more, 0x5a, sizeof(more));
-    memset(ledger->file->pad, 0x5a, sizeof(ledger->file->pad));
+    memset(pad, 0x5a, sizeof(pad));
     quota_ledger_close(ledger);
     header.version_minor = QUOTA_LEDGER_MINOR + 1;
     memset(header.reserved, 0x5a, sizeof(header.reserved));
     header.file_bytes = size + sizeof(more);
     forge(&header);
     assert_refused(-ENODATA);           /* shorter than it says */
+    header = scratch_header(path);
+    fd = scratch_other("acme", &header, sizeof(header), size + sizeof(more), 0);
     spoil(size, more, sizeof(more));
+    spoil(offsetof(struct quota_ledger_file, pad), pad, sizeof(pad));
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, SCRATCH_SEALS), ==, 0);
 
     g_assert_cmpint(quota_ledger_open(path, true, &ledger), ==, 0);
     g_assert_cmpuint(ledger->header.version_minor, ==, QUOTA_LEDGER_MINOR + 1);
@@ -179,14 +242,17 @@ static void test_newer_minor(void)
     g_assert_cmpmem(more, sizeof(more), after, sizeof(after));
     quota_ledger_close(ledger);
     quota_ledger_unlink("vg0", "acme");
+    close(fd);
     assert_made_anew();
 }
 
 /* The checksum is no secret: each field is looked at all the same. */
 static void test_forged_header(void)
 {
+    g_autofree char *path = ledger_path();
     struct quota_header good, header;
     struct quota_ledger *ledger = scratch_ledger("acme");
+    int fd;
 
     good = ledger->header;
     quota_ledger_close(ledger);
@@ -208,14 +274,24 @@ static void test_forged_header(void)
     header = good;
     memcpy(header.tenant, "../acme", 8);
     forge(&header);
-    ledger = scratch_open("acme");
+    assert_refused(-EXDEV);
+    fd = open(path, O_RDWR);
+    g_assert_cmpint(quota_ledger_open_fd(fd, true, &ledger), ==, 0);
+    close(fd);
     g_assert_false(quota_ledger_is_current(ledger));
+    g_assert_cmpint(quota_ledger_restore(ledger), ==, -EINVAL);
     quota_ledger_close(ledger);
+
+    header = good;
+    memset(header.group, 'x', QUOTA_GROUP_MAX_BYTES);
+    forge(&header);
+    assert_refused(-EXDEV);             /* longer than the path */
 
     /* Another tenant's, or group's, under this one's name. */
     header = good;
     memcpy(header.tenant, "emca", 5);
     forge(&header);
+    assert_refused(-EXDEV);
     assert_made_anew();
     header = good;
     memcpy(header.group, "vg1", 4);
@@ -242,6 +318,9 @@ static void test_bad_descriptors(void)
                     -EILSEQ);
     fd = open(path, O_WRONLY);
     g_assert_cmpint(quota_ledger_open_fd(fd, false, &ledger), ==, -EBADF);
+    close(fd);
+    fd = open(scratch_dir, O_RDONLY);
+    g_assert_cmpint(quota_ledger_open_fd(fd, false, &ledger), ==, -EILSEQ);
     close(fd);
     fd = open(path, O_RDONLY);
     g_assert_cmpint(quota_ledger_open_fd(fd, true, &ledger), ==, -EACCES);
@@ -295,13 +374,23 @@ static void test_other_boot(void)
 /* Whoever maps a ledger that was replaced can tell. */
 static void test_replaced(void)
 {
-    struct quota_ledger *old = scratch_ledger("acme");
+    struct quota_ledger *old = scratch_ledger("acme"), *other;
 
+    other = scratch_open("acme");
+    g_assert_true(quota_ledger_is_same(old, other));
+    quota_ledger_close(other);
+    other = scratch_ledger("globex");
+    g_assert_false(quota_ledger_is_same(old, other));
+    quota_ledger_close(other);
+    quota_ledger_unlink("vg0", "globex");
     g_assert_true(quota_ledger_is_current(old));
+    g_assert_cmpint(quota_ledger_restore(old), ==, 0);
     quota_ledger_unlink("vg0", "acme");
     g_assert_false(quota_ledger_is_current(old));
+    g_assert_cmpint(quota_ledger_restore(old), ==, -ESTALE);
     assert_made_anew();
     g_assert_false(quota_ledger_is_current(old));
+    g_assert_cmpint(quota_ledger_restore(old), ==, -ESTALE);
     quota_ledger_close(old);
 }
 
@@ -337,7 +426,7 @@ static void test_directories(void)
     g_assert_cmpint(lock, >=, 0);
     quota_group_unlock(lock);
     /* Room for the group's directory, and none for its lock. */
-    fill = g_strnfill(QUOTA_LEDGER_PATH_BYTES - 3 - 5 - strlen(parent), '/');
+    fill = g_strnfill(QUOTA_LEDGER_PATH_BYTES - 6 - strlen(parent), '/');
     g_free(dir);
     dir = g_strconcat(parent, fill, NULL);
     quota_ledger_set_dir(dir);
@@ -371,6 +460,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ledger/missing", test_missing);
     g_test_add_func("/ledger/truncated", test_truncated);
+    g_test_add_func("/ledger/size-changed", test_size_changed);
+    g_test_add_func("/ledger/size-in-memory", test_size_in_memory);
     g_test_add_func("/ledger/not-a-ledger", test_not_a_ledger);
     g_test_add_func("/ledger/other-major", test_other_major);
     g_test_add_func("/ledger/newer-minor", test_newer_minor);

@@ -10,6 +10,7 @@
 #include "scratch.h"
 
 #include "keep.h"
+#include "path.h"
 
 /* What the played one does with a request. */
 enum play {
@@ -20,9 +21,10 @@ enum play {
     PLAY_BACK,                  /* comes back with what it kept, and keeps */
 };
 
-static enum play play;
-static int listener = -1, kept_fd = -1;
-static unsigned asked[3];       /* by verb */
+static _Atomic(enum play) play;
+static atomic_int kept_fd = -1;
+static atomic_uint asked[3];    /* by verb */
+static int listener = -1;
 
 static int take_request(int peer, struct quota_keep_request *request)
 {
@@ -88,7 +90,9 @@ static GThread *start(enum play what)
     struct sockaddr_un address;
 
     play = what;
-    memset(asked, 0, sizeof(asked));
+    for (size_t i = 0; i < G_N_ELEMENTS(asked); i++) {
+        asked[i] = 0;
+    }
     g_assert_cmpint(quota_keep_address(scratch_dir, &address), ==, 0);
     listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
     g_assert_cmpint(bind(listener, (struct sockaddr *)&address,
@@ -228,8 +232,10 @@ static void test_given_back(void)
 /* On a host nobody else keeps a ledger. */
 static void test_missing(void)
 {
-    /* The directory of a host, and no quota-ledgerd. */
     g_assert_cmpint(quota_keep_wait(), ==, -ENOTCONN);
+    quota_ledger_set_dir(NULL);
+    g_assert_cmpint(quota_keep("nowhere", "vg0", "acme", -1), <, 0);
+    quota_ledger_set_dir(scratch_dir);
     g_assert_cmpstr(quota_ledger_strerror(-ENOTCONN), !=, "cannot be opened");
 }
 
@@ -265,6 +271,8 @@ static void test_long_directory(void)
     g_autofree char *dir = g_strnfill(200, 'd');
     struct sockaddr_un address;
 
+    g_assert_cmpint(quota_make_group_dir("a/b"), ==, -EINVAL);
+    g_assert_cmpint(quota_ledger_name("vg0", "a/b", 0), ==, -EINVAL);
     g_assert_cmpint(quota_keep_address(dir, &address), ==, -ENAMETOOLONG);
     quota_ledger_set_dir(dir);
     g_assert_cmpint(quota_keep_wait(), ==, -ENAMETOOLONG);

@@ -9,7 +9,7 @@
 
 static char *lock_file(const char *group)
 {
-    return g_build_filename(scratch_dir, group, ".lock", NULL);
+    return g_strdup_printf("%s/.%s.lock", scratch_dir, group);
 }
 
 static int take(const char *group)
@@ -29,10 +29,17 @@ static gpointer give_back(gpointer lock)
 
 static void test_wait(void)
 {
+    g_autofree char *directory = g_build_filename(scratch_dir, "vg0", NULL);
     int lock = take("vg0");
+    struct quota_ledger *ledger;
     GThread *thread;
 
     g_assert_cmpint(quota_group_lock_timed("a/b", 0), ==, -EINVAL);
+    g_assert_cmpint(quota_group_lock_timed("vg0", 0), ==, -ETIMEDOUT);
+    /* Whatever becomes of the ledgers. */
+    g_assert_cmpint(quota_ledger_create("vg0", "acme", &ledger), ==, 0);
+    quota_ledger_close(ledger);
+    scratch_remove(directory);
     g_assert_cmpint(quota_group_lock_timed("vg0", 0), ==, -ETIMEDOUT);
     thread = g_thread_new("holder", give_back, GINT_TO_POINTER(lock));
     /* In time: far longer than the holder takes on any machine. */

@@ -10,9 +10,11 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "memory-dir.h"
+#include "quota-keep.h"
 #include "writer.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -102,6 +104,22 @@ static inline struct quota_ledger *scratch_open(const char *tenant)
     return ledger;
 }
 
+/* Another file under a ledger's name: @length bytes, of which the first are these. */
+static inline int scratch_other(const char *tenant, const void *bytes,
+                                size_t count, size_t length, int seals)
+{
+    int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, length), ==, 0);
+    g_assert_cmpint(pwrite(fd, bytes, count, 0), ==, count);
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, seals), ==, 0);
+    g_assert_cmpint(quota_ledger_name("vg0", tenant, fd), ==, 0);
+    return fd;
+}
+
+#define SCRATCH_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
 static inline struct quota_header scratch_header(const char *path)
 {
     struct quota_header header;
@@ -113,17 +131,23 @@ static inline struct quota_header scratch_header(const char *path)
     return header;
 }
 
+static inline uint64_t scratch_checksum(const struct quota_header *header)
+{
+    const unsigned char *bytes = (const unsigned char *)header;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
 /* A header that says something else, with a checksum that is right. */
 static inline void scratch_forge(const char *path, struct quota_header *header)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
     int fd = open(path, O_WRONLY);
 
-    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++) {
-        hash = (hash ^ ((unsigned char *)header)[i]) *
-               UINT64_C(0x100000001b3);
-    }
-    header->checksum = hash;
+    header->checksum = scratch_checksum(header);
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(pwrite(fd, header, sizeof(*header), 0), ==,
                     sizeof(*header));

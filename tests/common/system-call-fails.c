@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ static int fail_errno;
 static const char *read_text;   /* what read() reads; NULL: what there is */
 static void (*before_fcntl)(void);
 static bool is_other_device;    /* what stat() says */
+static bool is_unconnected;     /* what connect() does not say */
+static unsigned refused_memfd_flags;    /* by an older kernel */
 
 static bool fails(void)
 {
@@ -115,10 +118,54 @@ WRAP(int, rename, (const char *from, const char *to))
     return fails() ? -1 : __real_rename(from, to);
 }
 
-WRAP(int, posix_fallocate64, (int fd, off_t offset, off_t length))
+WRAP(int, lstat64, (const char *path, struct stat *st))
 {
-    return fails() ? fail_errno
-                   : __real_posix_fallocate64(fd, offset, length);
+    return fails() ? -1 : __real_lstat64(path, st);
+}
+
+WRAP(int, symlink, (const char *to, const char *path))
+{
+    return fails() ? -1 : __real_symlink(to, path);
+}
+
+WRAP(int, memfd_create, (const char *name, unsigned flags))
+{
+    if (refused_memfd_flags & flags) {
+        errno = EINVAL;
+        return -1;
+    }
+    return fails() ? -1 : __real_memfd_create(name, flags);
+}
+
+WRAP(int, fchmod, (int fd, mode_t mode))
+{
+    return fails() ? -1 : __real_fchmod(fd, mode);
+}
+
+WRAP(int, ftruncate64, (int fd, off_t length))
+{
+    return fails() ? -1 : __real_ftruncate64(fd, length);
+}
+
+WRAP(int, dup3, (int fd, int to, int flags))
+{
+    return fails() ? -1 : __real_dup3(fd, to, flags);
+}
+
+WRAP(int, socket, (int domain, int type, int protocol))
+{
+    return fails() ? -1 : __real_socket(domain, type, protocol);
+}
+
+WRAP(int, connect, (int fd, const struct sockaddr *to, socklen_t length))
+{
+    return is_unconnected ? 0 : __real_connect(fd, to, length);
+}
+
+WRAP(int, setsockopt, (int fd, int level, int name, const void *value,
+                       socklen_t length))
+{
+    return fails() ? -1 : __real_setsockopt(fd, level, name, value, length);
 }
 
 WRAP(int, flock, (int fd, int operation))
@@ -177,7 +224,7 @@ static int op_open_or_create(void)
     fail_at = 0;
     is_kept = quota_ledger_is_current(ledger);
     g_assert_true(is_kept || fail_errno == EIO || fail_errno == EINTR ||
-                  fail_errno == ENOSPC);
+                  fail_errno == ENOSPC || fail_errno == EINVAL);
     if (!is_kept) {
         quota_ledger_close(ledger);
         ledger = scratch_ledger("acme");
@@ -262,6 +309,53 @@ static int op_is_current(void)
     return quota_ledger_is_current(ledger) ? 0 : -ESTALE;
 }
 
+static int op_is_same(void)
+{
+    return quota_ledger_is_same(ledger, ledger) ? 0 : -ESTALE;
+}
+
+/* One that this process has not kept before. */
+static int op_keep(void)
+{
+    const unsigned calls_before = calls, fail_at_then = fail_at;
+    struct quota_ledger *made;
+    int ret;
+
+    fail_at = 0;
+    quota_ledger_unlink("vg2", "acme");
+    fail_at = fail_at_then;
+    calls = calls_before;
+    ret = quota_ledger_create("vg2", "acme", &made);
+    g_assert_cmpint(ret == 0, ==, made != NULL);
+    quota_ledger_close(made);
+    if (ret < 0) {
+        fail_at = 0;
+        g_assert_cmpint(quota_ledger_create("vg2", "acme", &made), ==, 0);
+        quota_ledger_close(made);
+    }
+    return ret;
+}
+
+static int op_descriptor(void)
+{
+    int fd = quota_ledger_descriptor("vg0", "acme");
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd < 0 ? fd : 0;
+}
+
+/* The process that kept it has ended. */
+static int op_restore(void)
+{
+    g_autofree char *path = g_build_filename(scratch_dir, "vg0", "acme", NULL);
+
+    unlink(path);
+    g_assert_cmpint(__real_symlink("/proc/self/fd/1000000", path), ==, 0);
+    return quota_ledger_restore(ledger);
+}
+
 struct operation {
     const char *name;
     int (*run)(void);
@@ -279,6 +373,10 @@ static const struct operation operations[] = {
     { "audit", op_audit },
     { "limit-volume", op_limit_volume },
     { "is-current", op_is_current },
+    { "is-same", op_is_same },
+    { "keep", op_keep },
+    { "descriptor", op_descriptor },
+    { "restore", op_restore },
 };
 
 /* Another one than before when a descriptor was left open, or closed twice. */
@@ -294,12 +392,15 @@ static int next_descriptor(void)
 static void test_operation(gconstpointer opaque)
 {
     static const int errors[] = {
-        EIO, EACCES, EPERM, ENOMEM, EMFILE, ENFILE, EINTR, ENOSPC,
+        EIO, EACCES, EPERM, ENOMEM, EMFILE, ENFILE, EINTR, ENOSPC, EINVAL,
     };
     const struct operation *op = opaque;
     g_autofree char *vg1 = g_build_filename(scratch_dir, "vg1", NULL);
     g_autofree char *left = g_build_filename(vg1, ".acme.new", NULL);
 
+    /* Kept from now on. */
+    g_assert_cmpint(op_create(), ==, 0);
+    g_assert_cmpint(op_keep(), ==, 0);
     for (size_t e = 0; e < G_N_ELEMENTS(errors); e++) {
         bool is_clean = false;
         unsigned failed = 0;
@@ -319,7 +420,7 @@ static void test_operation(gconstpointer opaque)
             fail_at = 0;
             failed += ret < 0;
             g_assert_true(ret <= 0 && !(is_clean && ret < 0));
-            g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
+            g_assert_false(g_file_test(left, G_FILE_TEST_IS_SYMLINK));
             g_assert_cmpint(next_descriptor(), ==, descriptor);
             g_assert_cmpint(op->run(), ==, 0);
             quota_ledger_unlink("vg0", "acme");
@@ -363,6 +464,25 @@ static void test_unknown_boot(void)
     check_unknown_boot("nothing like an id that anybody knows");
 }
 
+/* Linux before 6.3 */
+static void test_older_kernel(void)
+{
+    quota_ledger_unlink("vg0", "acme");
+    refused_memfd_flags = 8;
+    quota_ledger_close(scratch_ledger("acme"));
+    refused_memfd_flags = 0;
+    quota_ledger_unlink("vg0", "acme");
+}
+
+/* It ends between a client's connection and its request. */
+static void test_keeper_ends(void)
+{
+    is_unconnected = true;
+    quota_ledger_unlink("vg0", "acme");
+    quota_ledger_close(scratch_ledger("acme"));
+    is_unconnected = false;
+}
+
 static void test_other_device(void)
 {
     ledger = scratch_ledger("acme");
@@ -400,6 +520,8 @@ int main(int argc, char **argv)
         g_free(path);
     }
     g_test_add_func("/fails/unknown-boot", test_unknown_boot);
+    g_test_add_func("/fails/older-kernel", test_older_kernel);
+    g_test_add_func("/fails/keeper-ends", test_keeper_ends);
     g_test_add_func("/fails/other-device", test_other_device);
     g_test_add_func("/fails/detached-meanwhile", test_detached_meanwhile);
     return scratch_run();

@@ -20,8 +20,10 @@ cat >"$TEST_TMP/bin/lvextend" <<EOF
 #!/bin/sh
 case "\$*" in
 *labvg/*)
+    [ -e "$TEST_TMP/hung" ] || {
     echo \$\$ >"$TEST_TMP/hung.new" && mv "$TEST_TMP/hung.new" "$TEST_TMP/hung"
-    kill -STOP \$\$ ;;
+    kill -STOP \$\$
+    } ;;
 esac
 exec $(command -v lvextend) "\$@"
 EOF
@@ -39,7 +41,12 @@ cleanup_fn kill -KILL "$hung"
 said=$(write_blocks lab-vg globex 65536 1000 3000) || fail "no growth beside it: $said"
 echo "another group meanwhile: $said"
 make_tenant lab-vg initech $((128 * MIB)) $((32 * MIB))
-wait_for 30 "a new tenant of another group" test -e /run/quota-lvm/lab-vg/initech
+# Half of the time after which whoever waits for the first group gives up.
+SECONDS=0
+until [ -e /run/quota-lvm/lab-vg/initech ]; do
+    at_most $SECONDS 30 "seconds until a new tenant of another group is found"
+    sleep 0.2
+done
 said=$(write_blocks lab-vg initech 65536 0 1000) || fail "a new tenant does not grow: $said"
 wait_for 60 "the log to say it" grep -Eq \
     "group labvg: cannot be read since .* process $hung for lvextend" "$DAEMON_LOG"

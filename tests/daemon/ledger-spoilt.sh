@@ -22,10 +22,14 @@ healthy() {
 }
 healthy "at first"
 
-truncate -s 0 $ACME
-healthy "truncated to nothing"
-truncate -s 4096 $ACME
-healthy "truncated to a page"
+for size in 0 4096 64M; do
+    expect_fail "Operation not permitted" truncate -s $size $ACME
+done
+healthy "after changes of its size"
+fallocate --punch-hole --offset 0 --length 4096 $ACME
+healthy "a hole in place of its header"
+fallocate --punch-hole --offset 4096 --length 1M $ACME
+healthy "a hole in place of its volumes"
 rm $ACME
 healthy "removed"
 echo "not a ledger" >$ACME.new && mv $ACME.new $ACME
@@ -40,7 +44,7 @@ echo "seed $SEED"
 scribble() {
     python3 -c "import random, sys
 random.seed($1)
-sys.stdout.buffer.write(random.randbytes($(stat -c %s $ACME) - 512))" |
+sys.stdout.buffer.write(random.randbytes($(stat -Lc %s $ACME) - 512))" |
         dd of=$ACME bs=512 seek=1 conv=notrunc status=none
 }
 scribble "$SEED"

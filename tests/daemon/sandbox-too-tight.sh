@@ -20,19 +20,19 @@ fresh_vg labvg
 make_tenant labvg acme $((256 * MIB)) $((32 * MIB))
 systemctl restart quota-lvmd || fail "does not start: $(said | tail -n 5)"
 eq "$(systemctl show -P StatusText quota-lvmd)" "1 tenant" "status"
-eq "$(stat -c '%a %U' /run/quota-lvm/labvg/acme)" "600 root" "mode of the ledger"
+eq "$(stat -Lc '%a %U' /run/quota-lvm/labvg/acme)" "600 root" "mode of the ledger"
 
 done=$(write_blocks labvg acme 65536 0 700) || fail "no growth: $done; $(said | tail -n 5)"
 echo "under the unit: $done"
-inode=$(stat -c %i /run/quota-lvm/labvg/acme)
+inode=$(stat -Lc %i /run/quota-lvm/labvg/acme)
 pid=$(service_pid)
 kill -KILL "$pid"
 wait_for 20 "the restart" bash -c "pid=\$(systemctl show -P MainPID quota-lvmd); [ \$pid != 0 ] && [ \$pid != $pid ]"
 done=$(write_blocks labvg acme 65536 700 700) || fail "not after a restart: $done; $(said | tail -n 5)"
 echo "after kill -9: $done"
-eq "$(stat -c %i /run/quota-lvm/labvg/acme)" "$inode" "the ledger's inode after kill -9"
+eq "$(stat -Lc %i /run/quota-lvm/labvg/acme)" "$inode" "the ledger's inode after kill -9"
 systemctl restart quota-lvmd
-eq "$(stat -c %i /run/quota-lvm/labvg/acme)" "$inode" "the ledger's inode after a restart"
+eq "$(stat -Lc %i /run/quota-lvm/labvg/acme)" "$inode" "the ledger's inode after a restart"
 systemctl reload quota-lvmd
 quota-lvm check acme
 # systemd's own "Failed with result 'signal'" is our kill

@@ -5,9 +5,10 @@
  *
  * Input: a byte of flags (1: the rest is the file; 2: the header's checksum is
  * made right again; 4: the file is cut or lengthened, to the length that
- * follows); then changes to a sound ledger, up to the end.
+ * follows; 8: it is not sealed); then changes to a sound ledger, up to the end.
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "fuzz.h"
 
@@ -18,7 +19,6 @@ void fuzz_step(void)
 }
 
 static struct quota_ledger_file *image, *spoilt;
-static int spoilt_fd;
 
 static void prepare(void)
 {
@@ -42,11 +42,9 @@ static void prepare(void)
     memcpy(image, ledger->file, sizeof(*image));
     quota_writer_detach(writer);
     quota_ledger_close(ledger);
-    spoilt_fd = open(fuzz_path, O_RDWR | O_CLOEXEC);
-    FUZZ_CHECK(spoilt_fd >= 0);
 }
 
-static void open_and_read(bool is_writable)
+static void open_and_read(int spoilt_fd, bool is_writable)
 {
     struct quota_ledger *ledger;
     int ret = quota_ledger_open_fd(spoilt_fd, is_writable, &ledger);
@@ -75,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = { data, size };
     size_t length = sizeof(*spoilt);
     unsigned flags = fuzz_take(&input, 1);
+    int fd;
 
     if (!image) {
         prepare();
@@ -96,10 +95,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             spoilt->header.checksum = fuzz_checksum(&spoilt->header);
         }
     }
-    FUZZ_CHECK(ftruncate(spoilt_fd, length) == 0);
+    fd = memfd_create("spoilt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    FUZZ_CHECK(fd >= 0 && ftruncate(fd, length) == 0);
     length = length < sizeof(*spoilt) ? length : sizeof(*spoilt);
-    FUZZ_CHECK(pwrite(spoilt_fd, spoilt, length, 0) == (ssize_t)length);
-    open_and_read(false);
-    open_and_read(true);
+    FUZZ_CHECK(pwrite(fd, spoilt, length, 0) == (ssize_t)length);
+    FUZZ_CHECK(fcntl(fd, F_ADD_SEALS, flags & 8 ? 0 : F_SEAL_SHRINK |
+                     F_SEAL_GROW | F_SEAL_SEAL) == 0);
+    open_and_read(fd, false);
+    open_and_read(fd, true);
+    close(fd);
     return 0;
 }

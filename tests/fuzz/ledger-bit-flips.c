@@ -260,6 +260,8 @@ static void test_cut(void)
 {
     char path[QUOTA_LEDGER_PATH_BYTES];
     struct quota_ledger *cut = scratch_ledger("cut");
+    int fd = scratch_other("cut", &cut->header, sizeof(cut->header),
+                           sizeof(struct quota_ledger_file), 0);
 
     quota_ledger_path("vg0", "cut", path, sizeof(path));
     quota_ledger_close(cut);
@@ -273,6 +275,7 @@ static void test_cut(void)
             g_assert_null(cut);
         }
     }
+    close(fd);
 }
 
 int main(int argc, char **argv)

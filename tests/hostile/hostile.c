@@ -6,11 +6,15 @@
  *   hostile LEDGER ATTACK SECONDS SEED
  *
  * ATTACK is a name of the table below, or "all": every attack in turn, in an order
- * and with values that the seed gives.  Prints how often each was done.
+ * and with values that the seed gives.  Prints how often each was done.  Fails if the
+ * ledger's size could be changed, or an honest writer beside it waited for too long.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +22,7 @@
 #include <unistd.h>
 
 #include "ledger.h"
+#include "quota-writer.h"
 
 static struct quota_ledger_file *file;
 static struct quota_ledger *ledger;
@@ -165,6 +170,86 @@ hole(void)
     ring();
 }
 
+/* What somebody else maps must not go away, nor grow without end. */
+static void
+size(void)
+{
+    off_t to = any() % 4 ? (off_t)(any() % (2 * sizeof(*file))) : 0;
+
+    if (to == (off_t)sizeof(*file))
+        return;
+    if (ftruncate(ledger->fd, to) == 0 ||
+        fcntl(ledger->fd, F_ADD_SEALS, F_SEAL_WRITE) == 0) {
+        fprintf(stderr, "hostile: a ledger's size, or its seals, could be changed\n");
+        exit(1);
+    }
+}
+
+/* A write that never ends, for which a snapshot would have to wait. */
+static void
+writes(void)
+{
+    int slot = quota_volume_find(ledger, "root");
+    unsigned index = (slot < 0 ? 0 : slot) * QUOTA_VOLUME_WRITERS +
+        QUOTA_VOLUME_WRITERS - 1;
+    struct quota_writer_words *words = quota_writer_at(ledger, index);
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = QUOTA_LOCK_BASE + index,
+        .l_len = 1,
+    };
+
+    (void)fcntl(ledger->fd, F_OFD_SETLK, &lock);
+    quota_store(&words->owner, 1);
+    quota_store(&words->lanes[any() % QUOTA_LANES].charged_in_flight, 1);
+}
+
+/* ---- an honest writer beside it, with a clock of its own ------------------ */
+
+#define WAIT_NS UINT64_C(500000000)
+#define WAIT_MOST_NS (5 * WAIT_NS)
+
+static const char *waiter_path;
+static atomic_uint waits;
+static atomic_bool is_over;
+
+/* Waits for half a second for more than there is.  Whatever is answered, it is not to
+ * wait for much longer: in libvirtd a worker would. */
+static void *
+waiter(void *opaque)
+{
+    (void)opaque;
+    while (!atomic_load(&is_over)) {
+        struct quota_ledger *own;
+        struct quota_writer *writer = NULL;
+        enum quota_reason why;
+        uint64_t began_ns;
+
+        if (quota_ledger_open(waiter_path, true, &own) < 0) {
+            usleep(100000);
+            continue;
+        }
+        if (quota_writer_attach(own, "waiter", &writer) == 0) {
+            began_ns = quota_clock_ns();
+            (void)quota_admission_wait(writer, UINT64_C(1) << 50, WAIT_NS / 2, WAIT_NS,
+                                       &why);
+            began_ns = quota_clock_ns() - began_ns;
+            if (began_ns > WAIT_MOST_NS) {
+                fprintf(stderr, "hostile: a wait of %u ms took %u ms\n",
+                        (unsigned)(WAIT_NS / 1000000), (unsigned)(began_ns / 1000000));
+                exit(1);
+            }
+            atomic_fetch_add(&waits, 1);
+            quota_writer_detach(writer);
+        } else {
+            usleep(100000);
+        }
+        quota_ledger_close(own);
+    }
+    return NULL;
+}
+
 static const struct attack {
     const char *name;
     void (*run)(void);
@@ -180,6 +265,8 @@ static const struct attack {
     { "header", header },
     { "locks", locks },
     { "hole", hole },
+    { "size", size },
+    { "writes", writes },
 };
 #define ATTACKS (sizeof(attacks) / sizeof(*attacks))
 
@@ -188,7 +275,9 @@ main(int argc, char **argv)
 {
     uint64_t done[ATTACKS] = { 0 };
     uint64_t end_ns;
+    pthread_t thread;
     size_t now = 0;
+    bool is_waiting;
     int ret;
 
     if (argc != 5) {
@@ -209,6 +298,12 @@ main(int argc, char **argv)
         return 2;
     }
 
+    waiter_path = argv[1];
+    is_waiting = now == ATTACKS || strcmp(argv[2], "answer") == 0;
+    if (is_waiting && pthread_create(&thread, NULL, waiter, NULL) != 0) {
+        fprintf(stderr, "hostile: cannot start a thread\n");
+        return 1;
+    }
     end_ns = quota_clock_ns() + strtoull(argv[3], NULL, 0) * 1000000000;
     while (quota_clock_ns() < end_ns) {
         size_t i = now < ATTACKS ? now : any() % ATTACKS;
@@ -226,6 +321,11 @@ main(int argc, char **argv)
             }
         }
         usleep(100);
+    }
+    if (is_waiting) {
+        atomic_store(&is_over, true);
+        pthread_join(thread, NULL);
+        printf("waits=%u ", atomic_load(&waits));
     }
     for (size_t i = 0; i < ATTACKS; i++)
         if (done[i])

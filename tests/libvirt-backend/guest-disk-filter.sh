@@ -63,7 +63,7 @@ check_guest() {
 ledgers_open() {
     local pid
     pid=$(cat "/run/libvirt/qemu/$GUEST.pid")
-    find "/proc/$pid/fd" -lname '/run/quota-lvm/vg0/acme' | wc -l
+    find "/proc/$pid/fd" -lname '/memfd:quota-lvm:vg0/acme *' | wc -l
 }
 
 filters_are() { [ "$(qmp query-block-quota | jq length)" = "$1" ]; }

@@ -36,7 +36,7 @@ eq "$(lvs --noheadings vg0 | wc -l)" 1 "LVs after three builds"
 virsh -q pool-start acme-fast >/dev/null
 cleanup_fn virsh -q pool-destroy acme-fast
 is_active vg0/acme._thin || fail "thin pool is not active"
-[ "$(stat -c %a:%u /run/quota-lvm/vg0/acme)" = 600:0 ] || fail "ledger is open to others"
+[ "$(stat -Lc %a:%u /run/quota-lvm/vg0/acme)" = 600:0 ] || fail "ledger is open to others"
 eq "$(pool_number acme-fast Capacity)" $((2 * GIB)) capacity
 eq "$(pool_number acme-fast Allocation)" 0 allocation
 eq "$(pool_number acme-fast Available)" $((2 * GIB)) available

@@ -454,7 +454,7 @@ main(int argc, char **argv)
     g_unlink(disk->path);
     disk_free(disk);
     quota_ledger_unlink("vg0", "acme");
-    lock = g_build_filename(directory, "vg0", ".lock", NULL);
+    lock = g_build_filename(directory, ".vg0.lock", NULL);
     group = g_build_filename(directory, "vg0", NULL);
     g_unlink(lock);
     g_rmdir(group);

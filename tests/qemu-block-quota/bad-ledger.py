@@ -34,6 +34,10 @@ def test_truncated():
     spoilt('length', 'is truncated', 'recreates it')
 
 
+def test_not_sealed():
+    spoilt('seals', 'is not sealed', 'recreates it')
+
+
 def test_empty():
     disk = make_file('disk', MIB)
     refused(quota_on(disk, ledger=make_file('empty', 0), tenant='acme'),
@@ -118,7 +122,8 @@ def test_no_right_to_open():
     matches(said, 'add-fd', 'what helps')
     eq('quota-lvmd' in said, False, f'what does not help is in: {said}')
     eq(os.stat(disk).st_blocks, 0, 'blocks written')
-    os.chmod(ledger.path, 0o666)
+    os.chmod(ledger.path, 0o600)
+    nobody = {}
     matches(open_it(), 'wrote 4096/4096 bytes', 'what it said with the right')
 
 
@@ -154,7 +159,8 @@ def test_no_right_to_map():
     fd = os.memfd_create('ledger', os.MFD_ALLOW_SEALING)
     with open(ledger.path, 'rb') as f:
         os.write(fd, f.read())
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK |
+                fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     said = add_descriptor(fd)
     matches(said, 'not mapped for writing: Operation not permitted', 'error')
     matches(said, 'security policy', 'what helps')

@@ -18,7 +18,8 @@
 
 static const char usage[] =
     "usage: ledgerctl DIR GROUP TENANT COMMAND...\n"
-    "  create NAME=VALUE...   make the ledger and publish its state\n"
+    "  create NAME=VALUE...   make the ledger, publish its state, print its path\n"
+    "                         and keep it, until the end of the standard input\n"
     "  set NAME=VALUE...      change what is published\n"
     "  volume VOLUME NAME=VALUE...\n"
     "                         publish the limits of a volume: limit, weight,\n"
@@ -35,7 +36,9 @@ static const char usage[] =
     "                         of the doorbell and every 100 ms; grow the grant\n"
     "                         by steps, MS later than asked.  A file is the\n"
     "                         volume of its name\n"
-    "  spoil magic|version|features|checksum|boot|length\n"
+    "  spoil magic|version|features|checksum|boot\n"
+    "                         change it\n"
+    "  spoil length|seals     put another file, without seals, in its place\n"
     "names: limit, step, thick, grant, chunk, free, total_bytes_sec, ...;\n"
     "values as 64M; reasons: none, tenant-limit, volume-limit, group-full,\n"
     "accounting-lost\n";
@@ -336,6 +339,21 @@ static uint64_t checksum(const struct quota_header *header)
     return hash;
 }
 
+/* A file of the file system, with the header of the ledger at @path. */
+static void replace(const char *path, const struct quota_header *header,
+                    size_t length)
+{
+    int fd;
+
+    if (unlink(path) < 0 ||
+        (fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600)) < 0 ||
+        write(fd, header, sizeof(*header)) != sizeof(*header) ||
+        ftruncate(fd, length) < 0) {
+        die(path, errno);
+    }
+    close(fd);
+}
+
 static void spoil(const char *path, const char *what)
 {
     struct quota_header header;
@@ -343,6 +361,12 @@ static void spoil(const char *path, const char *what)
 
     if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header)) {
         die(path, errno);
+    }
+    if (!strcmp(what, "length") || !strcmp(what, "seals")) {
+        replace(path, &header, strcmp(what, "seals")
+                ? sizeof(header) + 100 : sizeof(struct quota_ledger_file));
+        close(fd);
+        return;
     }
     if (!strcmp(what, "magic")) {
         header.magic[0]++;
@@ -354,10 +378,6 @@ static void spoil(const char *path, const char *what)
         header.boot_id[0]++;
     } else if (!strcmp(what, "checksum")) {
         header.checksum++;
-    } else if (!strcmp(what, "length")) {
-        if (ftruncate(fd, sizeof(header) + 100) < 0) {
-            die(path, errno);
-        }
     } else {
         die(what, EINVAL);
     }
@@ -404,6 +424,10 @@ int main(int argc, char **argv)
         apply(&state, argv + 5);
         quota_state_publish(ledger, &state);
         printf("%s\n", path);
+        fflush(stdout);
+        while (getchar() != EOF) {
+            continue;
+        }
     } else if (!strcmp(command, "set")) {
         quota_state_read(ledger, &state);
         apply(&state, argv + 5);

@@ -21,9 +21,9 @@ TYPES = {'str': 'QEMU_OPT_STRING', 'bool': 'QEMU_OPT_BOOL',
          'size': 'QEMU_OPT_SIZE',
          'uint32': 'QEMU_OPT_NUMBER', 'uint64': 'QEMU_OPT_NUMBER'}
 
-# blockdev-reopen can change all options except these: reservations and charges
-# belong to one ledger, tenant and volume.
-FIXED = {'ledger', 'tenant', 'volume'}
+# blockdev-reopen can change all options except these: a node is charged to one
+# tenant and volume.
+FIXED = {'tenant', 'volume'}
 # An option says what a node is held to but for these, which only say how long
 # it waits: an image may be opened again without them.
 WEAK = {'wait-timeout', 'limit-timeout'}

@@ -237,7 +237,11 @@ class Ledger:
                             *glob.glob(f'{COMMON}/*/*.c')], check=True)
         self.tenant = tenant
         self.server = None
-        self.path = self.run('create', *self.words(state)).strip()
+        # It keeps the ledger, as quota-ledgerd does on a host.
+        self.keeper = subprocess.Popen(
+            self.command('create', *self.words(state)), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.path = self.keeper.stdout.readline().strip()
 
     @staticmethod
     def words(state):

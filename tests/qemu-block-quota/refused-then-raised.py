@@ -135,12 +135,56 @@ def test_reopen_keeps_the_ledger():
     can_write(daemon.export(), 'write 0 1M')
     reply = daemon.ask('blockdev-reopen', options=[
         dict(node, ledger=other.path, tenant='globex')])
-    matches(reply['error']['desc'], "'ledger', 'tenant' and 'volume'.*'quota'"
+    matches(reply['error']['desc'], "'tenant' and 'volume' of quota node 'quota'"
             ' cannot be changed', 'error')
+    reply = daemon.ask('blockdev-reopen', options=[
+        dict(node, ledger=other.path)])
+    matches(reply['error']['desc'], "belongs to tenant 'globex', not to 'acme'",
+            'error')
+    reply = daemon.ask('blockdev-reopen', options=[
+        dict(node, ledger=path('none'))])
+    matches(reply['error']['desc'], 'No such file', 'error')
     daemon.qmp('blockdev-reopen', options=[dict(node, **{'wait-timeout': 1})])
     info = daemon.quota()
     eq((info['charged-bytes'], info['tenant']), (MIB, 'acme'), 'state')
     eq(ledger.show()['writers'], 1, 'writers')
+
+
+def test_reopen_maps_the_newer_ledger():
+    # One that was replaced gets no samples any more: its writers fail closed.
+    disk = make_file('disk', 16 * MIB)
+    ledger = Ledger('acme', limit='8M', grant='8M')
+    ledger.sample(0)
+    node = {'driver': 'quota', 'node-name': 'quota', 'file': 'file',
+            'ledger': ledger.path, 'tenant': 'acme', 'volume': 'disk'}
+    daemon = StorageDaemon()
+    daemon.qmp('blockdev-add', driver='file', node_name='file', filename=disk)
+    daemon.qmp('blockdev-add', **node)
+    nbd = daemon.export()
+    can_write(nbd, 'write 0 1M')
+    os.unlink(ledger.path)
+    newer = Ledger('acme', limit='4M', grant='4M')
+    newer.sample(allocated('disk'))
+    # A wrong option changes nothing, nor does what cannot be opened.
+    reply = daemon.ask('blockdev-reopen', options=[
+        dict(node, **{'wait-timeout': -1})])
+    eq('error' in reply, True, 'what a wrong option is')
+    eq(newer.show()['writers'], 0, 'writers')
+    os.rename(newer.path, path('aside'))
+    daemon.qmp('blockdev-reopen', options=[node])
+    can_write(nbd, 'write 1M 1M')
+    os.rename(path('aside'), newer.path)
+    eq(newer.show()['writers'], 0, 'writers')
+
+    for _ in range(2):
+        daemon.qmp('blockdev-reopen', options=[node])
+        eq(newer.show()['writers'], 1, 'writers')
+    # What was charged in the old one is charged again, until the next sample.
+    can_write(nbd, 'write 0 1M')
+    eq(newer.show()['unsampled'], MIB, 'unsampled')
+    newer.sample(allocated('disk'))
+    can_write(nbd, 'write 2M 2M')
+    is_refused(nbd, 'write 4M 64k')
 
 
 def test_reopen_changes_inline_limits():

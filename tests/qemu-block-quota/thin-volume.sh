@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../lab.d/lib.sh"
 requires_machine
 requires_root
-requires_command cc lvcreate dmsetup
+requires_command cc lvcreate dmsetup quota-ledgerd
 export PATH=/opt/quota-lvm/bin:$PATH
 requires_command qemu-io
 
@@ -51,7 +51,10 @@ unsampled() {
 
 # Not so much that writers reserve ahead: what they have in advance of the next
 # sample is counted below.
-ledger create limit=256M grant=256M chunk=192k >/dev/null
+quota-ledgerd --directory "$TEST_TMP" &
+cleanup_fn kill $!
+wait_for 10 "quota-ledgerd" test -S "$TEST_TMP/.ledgerd"
+ledger create limit=256M grant=256M chunk=192k </dev/null >/dev/null
 ledger sample 0
 
 # One chunk each, and one write over the edge of two.
@@ -71,7 +74,7 @@ echo "write -P 5 48M 12M" >&8
 wait_for 60 'the write' grep -q 'wrote 12582912' "$TEST_TMP/said"
 after=$(used)
 exec 8>&-
-wait
+wait $!
 eq "$after" $((before + 12 * 1024 * 1024)) 'used when the write had returned'
 
 # A limit below what is used.  The last word of the sampler: no room.

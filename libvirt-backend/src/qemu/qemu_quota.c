@@ -17,6 +17,7 @@
 
 #include "qemu_quota.h"
 
+#include "qemu_block.h"
 #include "qemu_fd.h"
 #include "quota-ledger.h"
 #include "virerror.h"
@@ -279,8 +280,8 @@ qemuQuotaGetLedgerPath(const virStorageSource *src)
  * filter gets an open file description of its own: the ledger tells by it
  * whether the filter is still alive.
  *
- * The descriptor needs no security label, but a confined QEMU must be allowed
- * to map files of QUOTA_LEDGER_DIR.
+ * The descriptor needs no security label: AppArmor does not mediate memory
+ * files.  QEMU cannot open the file anew, since it belongs to root.
  */
 int
 qemuQuotaPrepareHostStorageSource(virStorageSource *src,
@@ -298,17 +299,18 @@ qemuQuotaPrepareHostStorageSource(virStorageSource *src,
 
     path = qemuQuotaGetLedgerPath(src);
 
-    if ((fd = open(path, O_RDWR | O_CLOEXEC)) < 0) {
-        if (errno == ENOENT) {
+    if ((fd = quota_ledger_descriptor(src->quota->group, src->quota->tenant)) < 0) {
+        if (fd == -ENOENT) {
             virReportError(VIR_ERR_OPERATION_FAILED,
                            _("storage pool '%1$s' has no ledger '%2$s': start or refresh the pool, or start quota-lvmd"),
                            src->srcpool ? src->srcpool->pool : src->quota->tenant,
                            path);
         } else {
-            virReportSystemError(errno,
-                                 _("cannot open ledger '%1$s' of storage pool '%2$s'"),
+            virReportSystemError(-fd,
+                                 _("ledger '%1$s' of storage pool '%2$s' %3$s"),
                                  path,
-                                 src->srcpool ? src->srcpool->pool : src->quota->tenant);
+                                 src->srcpool ? src->srcpool->pool : src->quota->tenant,
+                                 quota_ledger_strerror(fd));
         }
         return -1;
     }
@@ -322,6 +324,88 @@ qemuQuotaPrepareHostStorageSource(virStorageSource *src,
     qemuFDPassAddFD(srcpriv->quotaFDPass, &fd, NULL);
 
     return 0;
+}
+
+
+static int
+qemuQuotaRenewLedger(virDomainObj *vm,
+                     virStorageSource *src,
+                     virDomainAsyncJob asyncJob)
+{
+    qemuDomainStorageSourcePrivate *srcpriv = qemuDomainStorageSourcePrivateFetch(src);
+    g_autoptr(qemuFDPass) renewed = qemuFDPassNew(src->quota->nodename, vm->privateData);
+    qemuFDPass *old = srcpriv->quotaFDPass;
+    VIR_AUTOCLOSE fd = -1;
+    int rc;
+
+    if ((fd = quota_ledger_descriptor(src->quota->group, src->quota->tenant)) < 0) {
+        virReportSystemError(-fd, _("ledger of tenant '%1$s' %2$s"),
+                             src->quota->tenant, quota_ledger_strerror(fd));
+        return -1;
+    }
+
+    qemuFDPassAddFD(renewed, &fd, NULL);
+
+    if (qemuDomainObjEnterMonitorAsync(vm, asyncJob) < 0)
+        return -1;
+
+    rc = qemuFDPassTransferMonitor(renewed, qemuDomainGetMonitor(vm));
+    qemuDomainObjExitMonitor(vm);
+
+    srcpriv->quotaFDPass = renewed;
+    if (rc == 0)
+        rc = qemuBlockReopenQuota(vm, src, asyncJob);
+
+    srcpriv->quotaFDPass = old;
+    if (rc == 0) {
+        srcpriv->quotaFDPass = g_steal_pointer(&renewed);
+        renewed = old;
+    }
+
+    /* by now it is the one that is not in use */
+    if (qemuDomainObjEnterMonitorAsync(vm, asyncJob) < 0)
+        return -1;
+
+    qemuFDPassTransferMonitorRollback(renewed, qemuDomainGetMonitor(vm));
+    qemuDomainObjExitMonitor(vm);
+    return rc;
+}
+
+
+/**
+ * qemuQuotaRenewLedgers:
+ * @vm: domain object, about to run on
+ * @asyncJob: qemu async job type
+ *
+ * A ledger that was damaged, or lost, has been replaced by another one, and
+ * guests that use the old one are paused by ENOSPC when they want space.  Have
+ * all filters of @vm use the ledgers that there are now.  What fails leaves the
+ * guest as it is, and is only logged.
+ */
+void
+qemuQuotaRenewLedgers(virDomainObj *vm,
+                      virDomainAsyncJob asyncJob)
+{
+    virErrorPtr orig_err;
+    size_t i;
+
+    virErrorPreserveLast(&orig_err);
+
+    for (i = 0; i < vm->def->ndisks; i++) {
+        virStorageSource *n;
+
+        for (n = vm->def->disks[i]->src; virStorageSourceIsBacking(n); n = n->backingStore) {
+            if (qemuQuotaGetNodename(n) &&
+                qemuQuotaRenewLedger(vm, n, asyncJob) < 0) {
+                VIR_WARN("domain '%s', disk '%s': the filter keeps its ledger: %s",
+                         vm->def->name, vm->def->disks[i]->dst,
+                         virGetLastErrorMessage());
+                virResetLastError();
+            }
+        }
+    }
+
+    virErrorRestore(&orig_err);
 }
 
 

@@ -46,6 +46,10 @@ int
 qemuQuotaPrepareHostStorageSource(virStorageSource *src,
                                   qemuDomainObjPrivate *priv);
 
+void
+qemuQuotaRenewLedgers(virDomainObj *vm,
+                      virDomainAsyncJob asyncJob);
+
 virTristateBool
 qemuQuotaGetDeviceAllocation(unsigned int maj,
                              unsigned int min);

@@ -132,6 +132,11 @@ virQuotaReportGroup(const LvmRefusal *why)
                            _("the ledger of tenant '%1$s' of volume group '%2$s' %3$s, and guests use it: restart libvirtd if it was not since an upgrade, or those guests after a downgrade"),
                            why->tenant, why->group,
                            quota_ledger_strerror(why->error));
+        } else if (why->error == -ENOTCONN) {
+            virReportError(VIR_ERR_OPERATION_FAILED,
+                           _("the ledger of tenant '%1$s' of volume group '%2$s' %3$s: start quota-ledgerd.socket"),
+                           why->tenant, why->group,
+                           quota_ledger_strerror(why->error));
         } else {
             virReportSystemError(-why->error,
                                  _("cannot create the ledger of tenant '%1$s' of volume group '%2$s' in %3$s"),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Opens the tenant's ledger, or creates a private one for limits that are
- * options of the node, and registers the node as a writer.
+ * options of the node, and registers the node as a writer; when the node is
+ * reopened, in the ledger that has replaced the old one, too.
  */
 
 #include "qemu/osdep.h"
@@ -44,7 +45,7 @@ static const char *quota_open_way_out(const char *ledger, int error)
 }
 
 /* Sets the error of a file that can be opened, with its remedy. */
-static void quota_ledger_error(BDRVQuotaState *s, int error, Error **errp)
+static void quota_ledger_error(const QuotaOptions *opts, int error, Error **errp)
 {
     const char *way_out;
 
@@ -58,6 +59,7 @@ static void quota_ledger_error(BDRVQuotaState *s, int error, Error **errp)
                   QUOTA_LEDGER_DIR "/GROUP/TENANT";
         break;
     case -ENODATA:
+    case -EBADFD:
     case -EBADMSG:
     case -ESTALE:
         way_out = "quota-lvmd, or a refresh of the tenant's pool, recreates it";
@@ -66,46 +68,49 @@ static void quota_ledger_error(BDRVQuotaState *s, int error, Error **errp)
     case -EPERM:
         error_setg(errp, "Ledger '%s' of tenant '%s' can be opened, but not "
                    "mapped for writing: %s; have the security policy that "
-                   "confines QEMU allow it to map files of " QUOTA_LEDGER_DIR,
-                   s->opts.ledger, s->opts.tenant, strerror(-error));
+                   "confines QEMU allow it to map memory files (memfd)",
+                   opts->ledger, opts->tenant, strerror(-error));
         return;
     default:
         error_setg_errno(errp, -error, "Ledger '%s' of tenant '%s' cannot be "
-                         "mapped", s->opts.ledger, s->opts.tenant);
+                         "mapped", opts->ledger, opts->tenant);
         return;
     }
-    error_setg(errp, "Ledger '%s' %s; %s", s->opts.ledger,
+    error_setg(errp, "Ledger '%s' %s; %s", opts->ledger,
                quota_ledger_strerror(error), way_out);
 }
 
-static int quota_open_ledger(BDRVQuotaState *s, Error **errp)
+static int quota_open_ledger(const QuotaOptions *opts,
+                             struct quota_ledger **ledger, Error **errp)
 {
     int fd, ret;
 
-    fd = qemu_open(s->opts.ledger, O_RDWR, NULL);
+    *ledger = NULL;
+
+    fd = qemu_open(opts->ledger, O_RDWR, NULL);
     if (fd < 0) {
         ret = -errno;
         error_setg(errp, "Ledger '%s' of tenant '%s' cannot be opened for "
-                   "writing: %s; %s", s->opts.ledger, s->opts.tenant,
+                   "writing: %s; %s", opts->ledger, opts->tenant,
                    strerror(-ret),
-                   quota_open_way_out(s->opts.ledger, ret));
+                   quota_open_way_out(opts->ledger, ret));
         return ret;
     }
 
-    ret = quota_ledger_open_fd(fd, true, &s->ledger);
+    ret = quota_ledger_open_fd(fd, true, ledger);
     qemu_close(fd);
     if (ret < 0) {
-        quota_ledger_error(s, ret, errp);
+        quota_ledger_error(opts, ret, errp);
         return ret;
     }
 
-    if (strcmp(quota_ledger_tenant(s->ledger), s->opts.tenant)) {
+    if (strcmp(quota_ledger_tenant(*ledger), opts->tenant)) {
         error_setg(errp, "Ledger '%s' belongs to tenant '%s', not to '%s'; "
                    "give the ledger of the volume's own tenant",
-                   s->opts.ledger, quota_ledger_tenant(s->ledger),
-                   s->opts.tenant);
-        quota_ledger_close(s->ledger);
-        s->ledger = NULL;
+                   opts->ledger, quota_ledger_tenant(*ledger),
+                   opts->tenant);
+        quota_ledger_close(*ledger);
+        *ledger = NULL;
         return -EINVAL;
     }
     return 0;
@@ -122,13 +127,15 @@ void quota_publish_inline(BDRVQuotaState *s)
     quota_state_publish(s->ledger, &state);
 }
 
-static void quota_attach_error(BDRVQuotaState *s, int error, Error **errp)
+static void quota_attach_error(BDRVQuotaState *s,
+                               const struct quota_ledger *ledger, int error,
+                               Error **errp)
 {
     struct quota_volume_usage usage;
 
     switch (error) {
     case -EUSERS:
-        if (quota_own_volume(s, &usage) &&
+        if (quota_own_volume(s, ledger, &usage) &&
             usage.writers == QUOTA_VOLUME_WRITERS) {
             error_setg(errp, "Volume '%s' of tenant '%s' has all its %d "
                        "writers in ledger '%s'; remove a node that uses it",
@@ -189,7 +196,7 @@ int quota_attach(BlockDriverState *bs, Error **errp)
         }
         quota_publish_inline(s);
     } else {
-        ret = quota_open_ledger(s, errp);
+        ret = quota_open_ledger(&s->opts, &s->ledger, errp);
         if (ret < 0) {
             return ret;
         }
@@ -197,7 +204,7 @@ int quota_attach(BlockDriverState *bs, Error **errp)
 
     ret = quota_writer_attach(s->ledger, s->opts.volume, &s->writer);
     if (ret < 0) {
-        quota_attach_error(s, ret, errp);
+        quota_attach_error(s, s->ledger, ret, errp);
         quota_ledger_close(s->ledger);
         s->ledger = NULL;
         return ret;
@@ -209,6 +216,72 @@ int quota_attach(BlockDriverState *bs, Error **errp)
     quota_state_read(s->ledger, &state);
     quota_map_reset(s, state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES, length);
     return 0;
+}
+
+int quota_reattach_prepare(BlockDriverState *bs, const QuotaOptions *opts,
+                           QuotaAttachment *attachment, Error **errp)
+{
+    BDRVQuotaState *s = bs->opaque;
+    Error *local_err = NULL;
+    int ret;
+
+    *attachment = (QuotaAttachment) {};
+    if (!opts->ledger) {
+        return 0;
+    }
+    ret = quota_open_ledger(opts, &attachment->ledger, &local_err);
+    if (ret < 0 && !g_strcmp0(opts->ledger, s->opts.ledger)) {
+        /*
+         * A name that does not lead anywhere now is no reason to refuse other
+         * options: without samples the old ledger fails closed.
+         */
+        error_free(local_err);
+        return 0;
+    }
+    if (ret < 0) {
+        error_propagate(errp, local_err);
+        return ret;
+    }
+    if (quota_ledger_is_same(attachment->ledger, s->ledger)) {
+        quota_reattach_abort(attachment);
+        return 0;
+    }
+    ret = quota_writer_attach(attachment->ledger, s->opts.volume,
+                              &attachment->writer);
+    if (ret < 0) {
+        quota_attach_error(s, attachment->ledger, ret, errp);
+        quota_reattach_abort(attachment);
+    }
+    return ret;
+}
+
+void quota_reattach_commit(BlockDriverState *bs, QuotaAttachment *attachment)
+{
+    BDRVQuotaState *s = bs->opaque;
+    struct quota_state state;
+
+    if (!attachment->ledger) {
+        return;
+    }
+    quota_writer_detach(s->writer);
+    quota_ledger_close(s->ledger);
+    s->writer = attachment->writer;
+    s->ledger = attachment->ledger;
+    *attachment = (QuotaAttachment) {};
+
+    /* What was charged is charged in the old one. */
+    quota_state_read(s->ledger, &state);
+    quota_map_reset(s, state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES,
+                    bs->total_sectors * BDRV_SECTOR_SIZE);
+}
+
+void quota_reattach_abort(QuotaAttachment *attachment)
+{
+    if (attachment->writer) {
+        quota_writer_detach(attachment->writer);
+    }
+    quota_ledger_close(attachment->ledger);
+    *attachment = (QuotaAttachment) {};
 }
 
 void quota_detach(BlockDriverState *bs)

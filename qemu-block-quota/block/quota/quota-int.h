@@ -133,13 +133,14 @@ static inline bool quota_is_private(const BDRVQuotaState *s)
     return !s->opts.ledger;
 }
 
-/* The node's volume in its ledger; false if there is none. */
+/* The node's volume in @ledger; false if there is none. */
 static inline bool quota_own_volume(BDRVQuotaState *s,
+                                    const struct quota_ledger *ledger,
                                     struct quota_volume_usage *usage)
 {
-    int slot = quota_volume_find(s->ledger, s->opts.volume);
+    int slot = quota_volume_find(ledger, s->opts.volume);
 
-    return slot >= 0 && quota_volume_read(s->ledger, slot, usage) == 0;
+    return slot >= 0 && quota_volume_read(ledger, slot, usage) == 0;
 }
 
 #endif

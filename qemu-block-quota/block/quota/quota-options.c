@@ -95,6 +95,7 @@ static QemuOptsList quota_opts = {
     QUOTA_RATE_NAMES("write-iops-sec")
 
 const char *const quota_mutable_opts[] = {
+    QUOTA_OPT_LEDGER,
     QUOTA_OPT_ALLOCATION,
     QUOTA_OPT_WAIT_TIMEOUT,
     QUOTA_OPT_LIMIT_TIMEOUT,

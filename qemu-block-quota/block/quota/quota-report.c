@@ -56,7 +56,7 @@ char *quota_reason_text(BlockDriverState *bs, enum quota_reason reason)
                                "is reached; raise it with 'quota-lvm set', or "
                                "delete data", tenant, usage.limit_bytes);
     case QUOTA_REASON_VOLUME_LIMIT:
-        quota_own_volume(s, &volume);
+        quota_own_volume(s, s->ledger, &volume);
         return g_strdup_printf("volume '%s' has reached its own limit, %" PRIu64
                                " bytes, whatever room tenant '%s' has; raise "
                                "the volume's limit, or delete data on it",
@@ -86,7 +86,7 @@ static void quota_send_limit_state(BlockDriverState *bs,
 
     quota_usage_read(s->ledger, &usage);
     has_limit = reason == QUOTA_REASON_VOLUME_LIMIT &&
-                quota_own_volume(s, &volume);
+                quota_own_volume(s, s->ledger, &volume);
     has_used = has_limit && volume.is_sampled;
 
     switch (state) {
@@ -210,7 +210,7 @@ static void quota_query_usage(BlockDriverState *bs, BlockQuotaUsage *info)
     if (info->has_sample_age_ns) {
         info->sample_age_ns = quota_clock_ns() - usage.sample_ns;
     }
-    if (quota_own_volume(s, &volume) && volume.limit_bytes) {
+    if (quota_own_volume(s, s->ledger, &volume) && volume.limit_bytes) {
         info->has_volume_limit_bytes = true;
         info->volume_limit_bytes = volume.limit_bytes;
         info->has_volume_used_bytes = volume.is_sampled;

@@ -306,46 +306,71 @@ static void quota_drain_end(BlockDriverState *bs)
     quota_rate_drain_end(bs->opaque);
 }
 
+typedef struct QuotaReopen {
+    QuotaOptions opts;
+    QuotaAttachment attachment;
+} QuotaReopen;
+
+static void quota_reopen_free(QuotaReopen *reopen)
+{
+    quota_reattach_abort(&reopen->attachment);
+    quota_options_clear(&reopen->opts);
+    g_free(reopen);
+}
+
 static int quota_reopen_prepare(BDRVReopenState *reopen_state,
                                 BlockReopenQueue *queue, Error **errp)
 {
     BDRVQuotaState *s = reopen_state->bs->opaque;
-    g_autofree QuotaOptions *opts = g_new0(QuotaOptions, 1);
+    QuotaReopen *reopen = g_new0(QuotaReopen, 1);
+    QuotaOptions *opts = &reopen->opts;
     int ret;
 
     ret = quota_options_parse(opts, reopen_state->options, errp);
     if (ret < 0) {
-        return ret;
+        goto fail;
     }
 
-    /* Reservations and charges belong to one ledger. */
     if (!opts->volume) {
         opts->volume = g_strdup(bdrv_get_node_name(reopen_state->bs));
     }
-    if (g_strcmp0(opts->ledger, s->opts.ledger) ||
+    /*
+     * A ledger may have been replaced, by another one of the same tenant; what
+     * was reserved and charged in the old one ends with it.
+     */
+    if (!opts->ledger != !s->opts.ledger ||
         g_strcmp0(opts->tenant, s->opts.tenant) ||
         g_strcmp0(opts->volume, s->opts.volume)) {
-        error_setg(errp, "Options 'ledger', 'tenant' and 'volume' of quota "
-                   "node '%s' cannot be changed; add a new node instead",
+        error_setg(errp, "Options 'tenant' and 'volume' of quota node '%s' "
+                   "cannot be changed, nor can 'ledger' be added or removed; "
+                   "add a new node instead",
                    bdrv_get_node_name(reopen_state->bs));
         ret = -EINVAL;
     } else {
         GRAPH_RDLOCK_GUARD_MAINLOOP();
         ret = quota_check_child(reopen_state->bs, opts, errp);
     }
+    if (ret == 0) {
+        ret = quota_reattach_prepare(reopen_state->bs, opts,
+                                     &reopen->attachment, errp);
+    }
     if (ret < 0) {
-        quota_options_clear(opts);
-        return ret;
+        goto fail;
     }
 
-    reopen_state->opaque = g_steal_pointer(&opts);
+    reopen_state->opaque = reopen;
     return 0;
+
+fail:
+    quota_reopen_free(reopen);
+    return ret;
 }
 
 static void quota_reopen_commit(BDRVReopenState *reopen_state)
 {
     BDRVQuotaState *s = reopen_state->bs->opaque;
-    QuotaOptions *opts = reopen_state->opaque;
+    QuotaReopen *reopen = reopen_state->opaque;
+    QuotaOptions *opts = &reopen->opts;
 
     if (opts->allocation != s->opts.allocation) {
         /* Neither writes nor discards were counted while it was off. */
@@ -354,7 +379,9 @@ static void quota_reopen_commit(BDRVReopenState *reopen_state)
     }
     quota_options_clear(&s->opts);
     s->opts = *opts;
-    g_free(opts);
+    *opts = (QuotaOptions) {};
+    quota_reattach_commit(reopen_state->bs, &reopen->attachment);
+    quota_reopen_free(reopen);
     reopen_state->opaque = NULL;
 
     if (quota_is_private(s)) {
@@ -364,11 +391,8 @@ static void quota_reopen_commit(BDRVReopenState *reopen_state)
 
 static void quota_reopen_abort(BDRVReopenState *reopen_state)
 {
-    QuotaOptions *opts = reopen_state->opaque;
-
-    if (opts) {
-        quota_options_clear(opts);
-        g_free(opts);
+    if (reopen_state->opaque) {
+        quota_reopen_free(reopen_state->opaque);
         reopen_state->opaque = NULL;
     }
 }
