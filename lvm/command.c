@@ -15,14 +15,20 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "dm.h"
 #include "lvm-host.h"
 
 #define LVM_SETTINGS "activation { monitoring=0 error_when_full=1 } " \
     "report { compact_output=0 prefixes=0 columns_as_rows=0 }"
 
+#define LVM_NO_CHECK " global { thin_check_executable=\"\" }"
+
 /* A report of all devices takes 200 bytes for each. */
 #define LVM_OUTPUT_MAX_BYTES (16 * 1024 * 1024)
 #define LVM_MESSAGES_MAX_BYTES 4096
+
+/* A day, for terabytes: nobody waits for it but who started it. */
+#define CHECK_PATIENCE_SEC 86400
 
 void
 lvm_command_add(char ***argv, const char *format, ...)
@@ -67,6 +73,20 @@ lvm_command(const char *program, ...)
     lvm_command_add_list(&argv, args);
     va_end(args);
     return argv;
+}
+
+void
+lvm_command_skip_check(char **argv)
+{
+    g_return_if_fail(g_str_equal(argv[1], "--config"));
+    g_free(argv[2]);
+    argv[2] = g_strdup(LVM_SETTINGS LVM_NO_CHECK);
+}
+
+bool
+lvm_command_skips_check(const char *settings)
+{
+    return g_str_has_suffix(settings, LVM_NO_CHECK);
 }
 
 char **
@@ -335,6 +355,24 @@ lvm_command_ask(const char *const *argv, LvmRefusal *why)
     if (!lvm_command_check(argv, NULL, &child, why))
         return NULL;
     return lvm_child_words(child.output, LVM_OUTPUT_MAX_BYTES, false);
+}
+
+bool
+lvm_thin_check(const char *group, const char *lv)
+{
+    g_autofree char *metadata = g_strconcat(lv, LVM_METADATA_SUFFIX, NULL);
+    g_autofree char *path = lvm_dm_path(group, metadata);
+    const char *const argv[] = { "thin_check", "-q", path, NULL };
+    g_auto(LvmChild) child = { .output = -1, .messages = -1 };
+
+    if (!path || lvm_child_start(argv, -1, true, &child) < 0)
+        return false;
+    if (lvm_child_wait(&child, CHECK_PATIENCE_SEC) < 0) {
+        kill(child.pid, SIGKILL);
+        lvm_child_leave(&child);
+        return false;
+    }
+    return WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0;
 }
 
 bool

@@ -11,6 +11,9 @@
 
 #pragma GCC visibility push(hidden)
 
+/* LVM's name for the LV of a thin pool's metadata: the pool's, and this. */
+#define LVM_METADATA_SUFFIX "_tmeta"
+
 /*
  * lvm_command: argv of LVM's @program with @..., strings up to a NULL; to be freed
  * with g_strfreev.  All have the settings without which LVM would grow thin pools
@@ -19,6 +22,11 @@
  * but takes the default from there.
  */
 char **lvm_command(const char *program, ...) G_GNUC_NULL_TERMINATED;
+
+/* lvm_command_skip_check: have the command not run thin_check, which takes as long as
+ * it takes, with LVM's lock of the group. */
+void lvm_command_skip_check(char **argv);
+bool lvm_command_skips_check(const char *settings);
 
 /* lvm_command_add: append one formatted argument, or some as they are. */
 void lvm_command_add(char ***argv, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -33,6 +41,11 @@ char **lvm_command_join(char *const *const *argvs, unsigned count);
  * or NULL with @why.  One that does not end is killed.
  */
 char *lvm_command_ask(const char *const *argv, LvmRefusal *why);
+
+/* lvm_thin_check: whether thin_check finds nothing wrong with the metadata of @group's
+ * thin pool @lv, whose metadata LV alone is active.  For as long as it takes: nothing is
+ * to be locked meanwhile. */
+bool lvm_thin_check(const char *group, const char *lv);
 
 /*
  * lvm_command_change: run a command that changes @group.

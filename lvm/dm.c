@@ -45,6 +45,20 @@ lvm_dm_name(struct dm_task *task, const struct lvm_dm_device *device)
     return ok ? 0 : -ENOMEM;
 }
 
+char *
+lvm_dm_path(const char *group, const char *lv)
+{
+    struct dm_pool *pool = dm_pool_create("quota-lvm", 256);
+    const char *name = pool ? dm_build_dm_name(pool, group, lv, NULL) : NULL;
+    char *path = NULL;
+
+    if (name && asprintf(&path, "%s/%s", dm_dir(), name) < 0)
+        path = NULL;
+    if (pool)
+        dm_pool_destroy(pool);
+    return path;
+}
+
 static void
 lvm_dm_take_targets(struct dm_task *task, struct lvm_dm_answer *answer)
 {

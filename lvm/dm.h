@@ -33,6 +33,9 @@ struct lvm_dm_answer {
  * From then on a question that a dead disk holds up holds up no other one. */
 void lvm_dm_hold(void);
 
+/* lvm_dm_path: of the LV's device, to be freed; NULL: no memory. */
+char *lvm_dm_path(const char *group, const char *lv);
+
 /*
  * lvm_dm_ask: @type is DM_DEVICE_STATUS, DM_DEVICE_TABLE or DM_DEVICE_INFO (which
  * knows no targets).  Unless @commits, a status does not have a thin pool commit.

@@ -279,8 +279,22 @@ lvm_plan_pool_remove(const LvmGroup *view, const char *tenant, LvmRefusal *why)
 }
 
 LvmPlan *
+lvm_plan_activate_metadata(const LvmGroup *view, const char *tenant, bool on)
+{
+    const LvmTenant *own = lvm_group_find_tenant(view, tenant);
+    LvmPlan *plan = lvm_plan_new(view, tenant);
+    char **argv = lvm_command("lvchange", "--yes", "--activate", on ? "y" : "n",
+                              NULL);
+
+    lvm_command_add(&argv, "%s/%s" LVM_METADATA_SUFFIX, view->name,
+                    own->thin_pool->name);
+    lvm_plan_add(plan, argv, 0);
+    return plan;
+}
+
+LvmPlan *
 lvm_plan_activate(const LvmGroup *view, const char *tenant, bool on,
-                  const char *const *lvs)
+                  bool is_checked, const char *const *lvs)
 {
     LvmPlan *plan = lvm_plan_new(view, tenant);
     /* Without --yes, LVM asks whether a thick snapshot's origin may change along
@@ -288,6 +302,8 @@ lvm_plan_activate(const LvmGroup *view, const char *tenant, bool on,
     char **argv = lvm_command("lvchange", "--yes", "--activate", on ? "y" : "n",
                               NULL);
 
+    if (!on || is_checked)
+        lvm_command_skip_check(argv);
     for (; *lvs; lvs++)
         lvm_command_add(&argv, "%s/%s", view->name, *lvs);
     lvm_plan_add(plan, argv, 0);

@@ -146,9 +146,11 @@ lvm_format_argv(GString *text, const char *what, char *const *argv)
 {
     g_string_append(text, what);
     for (char *const *argument = argv; *argument; argument++) {
-        /* the settings are the same for all */
+        /* the settings are the same for all, but for one */
         if (g_str_equal(*argument, "--config") && argument[1]) {
             argument++;
+            if (lvm_command_skips_check(*argument))
+                g_string_append(text, " [unchecked]");
             continue;
         }
         g_string_append_printf(text, strpbrk(*argument, " \t'") ? " '%s'" : " %s",

@@ -149,8 +149,15 @@ LvmPlan *lvm_plan_pool_grow(const LvmGroup *view, const char *tenant,
 LvmPlan *lvm_plan_pool_remove(const LvmGroup *view, const char *tenant,
                               LvmRefusal *why);
 
-/* lvm_plan_activate: LVs of the tenant, in this order. */
+/*
+ * lvm_plan_activate: LVs of the tenant, in this order.  A thin pool is not checked when
+ * it is deactivated, and not when it is activated if it @is_checked already.
+ * lvm_plan_activate_metadata: the metadata alone, read only, of the tenant's thin pool,
+ * which is not active.
+ */
+LvmPlan *lvm_plan_activate_metadata(const LvmGroup *view, const char *tenant, bool on);
 LvmPlan *lvm_plan_activate(const LvmGroup *view, const char *tenant, bool on,
+                           bool is_checked,
                            const char *const *lvs);
 
 /* lvm_plan_check_limits: the group can keep what @limits promise. */

@@ -177,8 +177,12 @@ plan_of_words(const LvmGroup *view, char **words, LvmRefusal *why)
         return lvm_plan_pool_grow(view, words[1], atoi(words[2]), why);
     if (g_str_equal(verb, "remove-pool"))
         return lvm_plan_pool_remove(view, words[1], why);
+    if (g_str_equal(verb, "activate-metadata"))
+        return lvm_plan_activate_metadata(view, words[1],
+                                          g_str_equal(words[2], "on"));
     if (g_str_equal(verb, "activate"))
-        return lvm_plan_activate(view, words[1], g_str_equal(words[2], "on"),
+        return lvm_plan_activate(view, words[1], !g_str_equal(words[2], "off"),
+                                 g_str_equal(words[2], "checked"),
                                  (const char *const *)words + 3);
     if (g_str_equal(verb, "group"))
         return lvm_plan_group(NULL, words[1], g_str_equal(words[2], "extend"),

@@ -10,6 +10,7 @@
 
 #include <config.h>
 
+#include "command.h"
 #include "device.h"
 #include "read.h"
 #include "storage_backend_quota_lvm.h"
@@ -63,6 +64,7 @@ virQuotaPoolCheck(virStoragePoolObj *pool,
 static bool
 virQuotaPoolSetActive(virQuotaTenant *tenant,
                       bool on,
+                      bool checked,
                       LvmRefusal *why)
 {
     const LvmTenant *own = virQuotaTenantGet(tenant);
@@ -100,7 +102,7 @@ virQuotaPoolSetActive(virQuotaTenant *tenant,
         return true;
 
     g_ptr_array_add(names, NULL);
-    plan = lvm_plan_activate(virQuotaTenantView(tenant), tenant->name, on,
+    plan = lvm_plan_activate(virQuotaTenantView(tenant), tenant->name, on, checked,
                              (const char *const *) names->pdata);
     if (lvm_hold_run(tenant->hold, plan, why))
         return true;
@@ -112,6 +114,78 @@ virQuotaPoolSetActive(virQuotaTenant *tenant,
 }
 
 
+/* Metadata of this size is checked apart.  What is smaller LVM checks about as
+ * fast as it runs two commands. */
+#define CHECK_APART_BYTES (16ULL << 20)
+
+
+/* Activates or deactivates the metadata of the tenant's thin pool, alone.
+ * Returns false, without an error, if there is nothing to be done. */
+static bool
+virQuotaPoolSetMetadataActive(virStoragePoolDef *def,
+                              const char *name,
+                              bool on)
+{
+    g_autofree char *metadata = g_strconcat(name, LVM_METADATA_SUFFIX, NULL);
+    g_autoptr(virQuotaTenant) tenant = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    const LvmTenant *own;
+
+    if (device_is_active(def->source.name, name, NULL) ||
+        device_is_active(def->source.name, metadata, NULL) == on)
+        return false;
+
+    if (!(tenant = virQuotaTenantBegin(def, "pool-start"))) {
+        virResetLastError();
+        return false;
+    }
+
+    own = virQuotaTenantGet(tenant);
+    if (!own || !own->thin_pool ||
+        (on && own->thin_pool->metadata_bytes < CHECK_APART_BYTES))
+        return false;
+
+    plan = lvm_plan_activate_metadata(virQuotaTenantView(tenant), tenant->name, on);
+    return lvm_hold_run(tenant->hold, plan, &why);
+}
+
+
+/* LVM checks a thin pool while it has the group locked, and other tenants do not
+ * grow for as long as that takes.  Checks it before, with nothing locked.  Returns
+ * whether it is all right: if not, LVM has to find that, and say it. */
+static bool
+virQuotaPoolThinCheck(virStoragePoolObj *pool,
+                      const char *name)
+{
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
+    g_auto(virQuotaSlow) slow = false;
+    bool good;
+
+    /* left by a check that was killed: the pool cannot be activated beside it */
+    virQuotaPoolSetMetadataActive(def, name, false);
+
+    if (virQuotaSlowBegin(def, &slow) < 0) {
+        virResetLastError();
+        return false;
+    }
+
+    if (!virQuotaPoolSetMetadataActive(def, name, true))
+        return false;
+
+    virStoragePoolObjIncrAsyncjobs(pool);
+    virObjectUnlock(pool);
+
+    good = lvm_thin_check(def->source.name, name);
+
+    virObjectLock(pool);
+    virStoragePoolObjDecrAsyncjobs(pool);
+
+    virQuotaPoolSetMetadataActive(def, name, false);
+    return good;
+}
+
+
 static int
 virQuotaPoolStart(virStoragePoolObj *pool)
 {
@@ -120,22 +194,37 @@ virQuotaPoolStart(virStoragePoolObj *pool)
     g_auto(LvmRefusal) why = { 0 };
     g_auto(LvmRefusal) ignored = { 0 };
     char name[QUOTA_LV_MAX_BYTES + 1];
-    struct thin_status status;
+    struct thin_status status = { 0 };
+    bool checked;
+    bool done;
 
-    if (quota_name_format_lv(def->source.tenant, QUOTA_THIN_POOL_VOLUME, name) < 0 ||
-        !(tenant = virQuotaTenantBegin(def, "pool-start")) ||
+    if (quota_name_format_lv(def->source.tenant, QUOTA_THIN_POOL_VOLUME, name) < 0)
+        return -1;
+
+    checked = virQuotaPoolThinCheck(pool, name);
+
+    if (!(tenant = virQuotaTenantBegin(def, "pool-start")) ||
         virQuotaTenantDefine(tenant, def) < 0)
         return -1;
 
     /* One volume that cannot be activated does not keep a tenant's others
      * from running, but without the thin pool nothing can be accounted. */
-    if (!virQuotaPoolSetActive(tenant, true, &why) &&
-        thin_status_read_lv(tenant->group, name, &status) < 0) {
+    done = virQuotaPoolSetActive(tenant, true, checked, &why);
+
+    /* A mark that only LVM's own check takes away */
+    if (checked && thin_status_read_lv(tenant->group, name, &status) == 0 &&
+        status.needs_check) {
+        lvm_refusal_clear(&why);
+        done = virQuotaPoolSetActive(tenant, false, true, &why) &&
+               virQuotaPoolSetActive(tenant, true, false, &why);
+    }
+
+    if (!done && thin_status_read_lv(tenant->group, name, &status) < 0) {
         g_autofree char *words = lvm_refusal_format(&why);
 
         /* Another host has the pool, and would miss what was activated here */
         if (virQuotaTenantView(tenant)->is_shared && why.why != LVM_WHY_SLOW)
-            virQuotaPoolSetActive(tenant, false, &ignored);
+            virQuotaPoolSetActive(tenant, false, true, &ignored);
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("cannot activate thin pool '%1$s' of volume group '%2$s': %3$s"),
                        name, tenant->group, words);
@@ -209,7 +298,7 @@ virQuotaPoolStop(virStoragePoolObj *pool)
         return 0;
     }
 
-    virQuotaPoolSetActive(tenant, false, &why);
+    virQuotaPoolSetActive(tenant, false, true, &why);
     return 0;
 }
 
