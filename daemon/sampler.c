@@ -27,9 +27,10 @@
 #define SAMPLER_PAUSE_US 5000
 /* Never sample faster than this, however often a tenant rings. */
 #define SAMPLER_GAP_US 500
-/* Nor longer than for one part in so many of a processor's time: what a sample
- * costs is the tenant's to choose, who names the volumes. */
+/* Nor longer than for one part in so many of a processor's time, and a second in
+ * advance: what a sample costs is the tenant's to choose, who names the volumes. */
 #define SAMPLER_SHARE 5
+#define SAMPLER_BURST_NS (INT64_C(1000) * 1000 * 1000)
 #define SAMPLER_REST_US 50000
 /* The log says the same of a tenant once in this time. */
 #define SAMPLER_QUIET_NS (10000 * NS_PER_MS)
@@ -566,6 +567,7 @@ static void *
 sampler_thread(void *opaque)
 {
     Sampler *sampler = opaque;
+    int64_t share_ns = SAMPLER_BURST_NS;
     uint64_t last_ns = 0;
 
     while (!atomic_load(&sampler->is_stopping) && !sampler->is_gone) {
@@ -592,9 +594,14 @@ sampler_thread(void *opaque)
              * ever */
             g_usleep(SAMPLER_PAUSE_US);
         }
-        worked_ns = sampler_worked_ns() - worked_ns;
-        sampler_rest(sampler, worked_ns * (SAMPLER_SHARE - 1) / 1000);
         last_ns = quota_clock_ns();
+        share_ns = MIN(share_ns + (int64_t)(last_ns - now_ns) / SAMPLER_SHARE,
+                       SAMPLER_BURST_NS) -
+            (int64_t)(sampler_worked_ns() - worked_ns);
+        if (share_ns < 0) {
+            sampler_rest(sampler, (uint64_t)-share_ns * SAMPLER_SHARE / 1000);
+            share_ns = 0;
+        }
     }
     sampler_growth_collect(sampler, true);
     if (sampler->is_gone)
