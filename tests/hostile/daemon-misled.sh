@@ -26,9 +26,10 @@ GLOBEX=/run/quota-lvm/labvg/globex
 worked() {
     awk '{ print $14 + $15 + $16 + $17 }' "/proc/$pid/stat"
 }
-# milliseconds, of a hundred answers to globex
+# milliseconds, of five hundred answers to globex: five may be late, as they are when a
+# command of LVM's has the processors
 answered_p99() {
-    echo $(($(field p99_us "$("$WRITER" ring $GLOBEX 100)") / 1000 + 1))
+    echo $(($(field p99_us "$("$WRITER" ring $GLOBEX 500)") / 1000 + 1))
 }
 # beside an honest neighbour, whose pool grows as fast as it can
 write_blocks labvg acme 65536 16 6000 >/dev/null &
@@ -60,7 +61,7 @@ attack() {
         $(($(thin_size labvg acme) / MIB))
     kill -0 "$pid" || fail "$1: quota-lvmd has ended: $(tail -n 3 "$DAEMON_LOG")"
     at_least "${said:-1000}" 1000 "$1: how often it was done"
-    at_most "$p99" $((quiet * 2 + 50)) "$1: answers to another tenant (ms)"
+    at_most "$p99" $((quiet * 2 + 100)) "$1: answers to another tenant (ms)"
     # a fifth of a processor, and a command of LVM or two
     at_most "$load" $((25 + 160 / seconds)) "$1: quota-lvmd's load (%)"
     at_most "$lines" $((20 + seconds * 2)) "$1: lines in the log"
