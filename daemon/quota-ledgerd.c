@@ -90,16 +90,6 @@ ledgerd_key(int fd)
     return key;
 }
 
-/* ledgerd_own: a descriptor with a file description of its own, so that no lock of
- * the sender's stays with us. */
-static int
-ledgerd_own(int fd)
-{
-    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
-
-    return open(path, O_RDWR | O_CLOEXEC);
-}
-
 static int
 ledgerd_take(Ledgerd *ledgerd, const struct quota_keep_request *request, int fd)
 {
@@ -113,8 +103,9 @@ ledgerd_take(Ledgerd *ledgerd, const struct quota_keep_request *request, int fd)
         return -EINVAL;
     kept = g_new0(Kept, 1);
     kept->number = ++ledgerd->number;
-    kept->fd = ledgerd_own(fd);
-    ret = kept->fd < 0 ? -errno : 0;
+    /* so that no lock of the sender's stays with us */
+    kept->fd = quota_file_reopen(fd, O_RDWR);
+    ret = MIN(kept->fd, 0);
     if (ret == 0) {
         ledgerd_store(kept);
         ret = quota_ledger_name(request->group, request->tenant, kept->fd);

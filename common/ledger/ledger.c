@@ -232,10 +232,9 @@ static bool is_dangling(const char *path)
  * its number be another's: nothing but a file of bytes is opened. */
 static int open_name(const char *path, int flags)
 {
-    char again[32];
     struct stat st;
     int name_fd = open(path, O_PATH | O_CLOEXEC);
-    int fd, ret = 0;
+    int ret = 0;
 
     if (name_fd < 0 && errno == ENOENT && is_dangling(path) &&
         quota_keep_wait() == 0) {
@@ -250,9 +249,7 @@ static int open_name(const char *path, int flags)
         ret = -EILSEQ;
     }
     if (ret == 0) {
-        snprintf(again, sizeof(again), "/proc/self/fd/%d", name_fd);
-        fd = open(again, flags | O_CLOEXEC);
-        ret = fd < 0 ? -errno : fd;
+        ret = quota_file_reopen(name_fd, flags);
     }
     close(name_fd);
     return ret;
@@ -291,7 +288,7 @@ int quota_ledger_open(const char *path, bool writable,
 
 int quota_ledger_descriptor(const char *group, const char *tenant)
 {
-    char path[QUOTA_LEDGER_PATH_BYTES], again[32];
+    char path[QUOTA_LEDGER_PATH_BYTES];
     struct quota_ledger *ledger;
     int ret = quota_ledger_path(group, tenant, path, sizeof(path));
 
@@ -301,9 +298,7 @@ int quota_ledger_descriptor(const char *group, const char *tenant)
     if (ret < 0) {
         return ret;
     }
-    snprintf(again, sizeof(again), "/proc/self/fd/%d", ledger->fd);
-    ret = open(again, O_RDWR | O_CLOEXEC);
-    ret = ret < 0 ? -errno : ret;
+    ret = quota_file_reopen(ledger->fd, O_RDWR);
     quota_ledger_close(ledger);
     return ret;
 }

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,4 +113,14 @@ int quota_ledger_name(const char *group, const char *tenant, int fd)
         unlink(temporary);
     }
     return ret;
+}
+
+int quota_file_reopen(int fd, int flags)
+{
+    char path[32];
+    int ret;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ret = open(path, flags | O_CLOEXEC);
+    return ret < 0 ? -errno : ret;
 }

@@ -41,6 +41,12 @@ int quota_keep_address(const char *dir, struct sockaddr_un *address);
  */
 int quota_ledger_name(const char *group, const char *tenant, int fd);
 
+/*
+ * quota_file_reopen: a descriptor of the file that @fd is open on, with a file
+ * description, and so locks, of its own.  @flags as open(2); it is closed on exec.
+ */
+int quota_file_reopen(int fd, int flags);
+
 #pragma GCC visibility pop
 
 #endif
