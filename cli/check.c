@@ -29,7 +29,7 @@ check_target_free(struct check_target *target)
 /* check_group: read anew under its lock; an error ends the check. */
 static bool
 check_group(const char *name, GPtrArray *targets, GPtrArray *results,
-             LvmRefusal *why)
+            LvmRefusal *why)
 {
     g_autoptr(LvmHold) hold = lvm_hold_new(name, NULL, "check", why);
     g_autoptr(LvmGroup) view = NULL;

@@ -35,8 +35,8 @@ void findings_check_group(const LvmGroup *group, const char *tenant,
                           GPtrArray *results);
 
 /* findings_check_usage: add to the results of @group's tenants what their ledgers say of
- * used bytes.  It looks more than once, and so long as a ledger may have it: the group is
- * not locked. */
+ * used bytes.  It reads each ledger more than once, for up to three seconds in all, so the
+ * group must not be locked. */
 void findings_check_usage(const LvmGroup *group, GPtrArray *results);
 
 /* findings_check_stray_group: add a result for a group without tenants, if there

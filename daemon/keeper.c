@@ -340,7 +340,7 @@ keeper_work(gpointer data, gpointer opaque)
     g_mutex_unlock(&keeper->lock);
 }
 
-/* keeper_say_stuck: who has the lock of a group that is waited for. */
+/* keeper_say_stuck: log which process holds the lock of a group that cannot be read. */
 static void
 keeper_say_stuck(const KeeperGroup *group, uint64_t now_ns)
 {

@@ -3,10 +3,10 @@
  * quota-ledgerd.c: keep every tenant's ledger open, so that it outlives quota-lvmd,
  * libvirtd and guests, and give it its name.
  *
- * It reads no more of a ledger than its header, which it checks, and does nothing
- * else, so that there is no reason to restart it.  If it is all the same, systemd
- * keeps the descriptors meanwhile (FileDescriptorStoreMax=); if they are lost,
- * quota-lvmd gives them back (quota_ledger_restore).
+ * It reads and checks only the header of a ledger and does nothing else, so there
+ * should be no reason to restart it.  During a restart systemd keeps the descriptors
+ * (FileDescriptorStoreMax=); if they are lost, quota-lvmd gives them back
+ * (quota_ledger_restore).
  */
 #include <errno.h>
 #include <fcntl.h>

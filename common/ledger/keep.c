@@ -113,7 +113,7 @@ static int ask_keeper(enum quota_keep_verb verb, const char *group,
     return ret;
 }
 
-/* ---- this process, where there is no quota-ledgerd ----------------------- */
+/* ---- without quota-ledgerd, this process keeps them ----------------------- */
 
 struct kept {
     struct kept *next;

@@ -2,8 +2,8 @@
 /*
  * ledger.c: creates, finds, opens and closes ledgers.
  *
- * A ledger is a memfd whose size is sealed, so that nobody who has it open can cut
- * it off under who maps it, or make it grow.  Its path is a link into /proc, to the
+ * A ledger is a memfd whose size is sealed: a process that has it open can neither
+ * truncate it under the others that map it, nor extend it.  Its path is a link into /proc, to the
  * descriptor of the process that keeps it (keep.c).  A ledger gets its name only
  * when its header is complete, so no program ever maps an incomplete one.
  */

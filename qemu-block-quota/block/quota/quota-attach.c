@@ -232,8 +232,8 @@ int quota_reattach_prepare(BlockDriverState *bs, const QuotaOptions *opts,
     ret = quota_open_ledger(opts, &attachment->ledger, &local_err);
     if (ret < 0 && !g_strcmp0(opts->ledger, s->opts.ledger)) {
         /*
-         * A name that does not lead anywhere now is no reason to refuse other
-         * options: without samples the old ledger fails closed.
+         * Other options can change even if the ledger cannot be opened now:
+         * without samples the old ledger fails closed.
          */
         error_free(local_err);
         return 0;
