@@ -25,7 +25,7 @@ static int reserve(struct quota_adder *adder, enum quota_scope scope,
 {
     struct quota_reading reading;
 
-    do {
+    for (int i = 0; i < QUOTA_TRIES; i++) {
         int ret = quota_reading_take_for(adder, scope, &reading);
 
         if (ret == -EUCLEAN) {
@@ -34,16 +34,19 @@ static int reserve(struct quota_adder *adder, enum quota_scope scope,
         if (bytes > reading.room_bytes) {
             return -ENOSPC;
         }
-    } while (!quota_register_try_add(adder, scope, &reading.reserved, bytes));
-    return 0;
+        if (quota_register_try_add(adder, scope, &reading.reserved, bytes)) {
+            return 0;
+        }
+    }
+    return -EUCLEAN;
 }
 
-/* Take back a reservation.  Fails only on a corrupted register, which admits
- * nothing any more. */
+/* Take back a reservation.  Fails only on a register that is corrupted, or is being
+ * forged: then the bytes stay reserved. */
 static int give_back(struct quota_adder *adder, enum quota_scope scope,
                      uint64_t bytes)
 {
-    return quota_register_add(adder, scope, -bytes, QUOTA_TRIES_ENDLESS);
+    return quota_register_add(adder, scope, -bytes, QUOTA_TRIES);
 }
 
 /* *scope: which of the two has no room, after -ENOSPC. */

@@ -44,13 +44,14 @@ uint64_t quota_lease_size(const struct quota_adder *adder, uint64_t bytes)
 uint64_t quota_lease_recall(struct quota_writer_words *words)
 {
     uint64_t lease = quota_load(&words->lease);
-    uint64_t recalled;
 
-    do {
+    for (int i = 0; i < QUOTA_TRIES && QUOTA_LEASE_UNITS(lease); i++) {
         uint64_t units = QUOTA_LEASE_UNITS(lease);
+        uint64_t recalled = lease - units + (units << QUOTA_LEASE_BITS);
 
-        recalled = lease - units + (units << QUOTA_LEASE_BITS);
-    } while (recalled != lease &&
-             !quota_swap_if(&words->lease, &lease, recalled));
-    return QUOTA_LEASE_RECALLED_BYTES(recalled);
+        if (quota_swap_if(&words->lease, &lease, recalled)) {
+            lease = recalled;
+        }
+    }
+    return QUOTA_LEASE_RECALLED_BYTES(lease);
 }

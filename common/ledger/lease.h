@@ -27,19 +27,22 @@ static inline bool quota_lease_spend(struct quota_writer_words *words,
     if (bytes % QUOTA_LEASE_UNIT_BYTES) {
         return false;
     }
-    do {
+    for (int i = 0; i < QUOTA_TRIES; i++) {
         /* No writer has more than it takes at once and less than what was too
          * little for a write. */
         if (units > QUOTA_LEASE_UNITS(lease) || QUOTA_LEASE_UNITS(lease) >
             2 * QUOTA_LEASE_BYTES_MAX / QUOTA_LEASE_UNIT_BYTES) {
             return false;
         }
-    } while (!quota_swap_if(&words->lease, &lease, lease - units));
-    return true;
+        if (quota_swap_if(&words->lease, &lease, lease - units)) {
+            return true;
+        }
+    }
+    return false;
 }
 
-/* quota_lease_recall: take back a writer's unspent lease; returns the bytes
- * that were ever taken back from the writer. */
+/* quota_lease_recall: take back a writer's unspent lease, unless its word never
+ * stops changing; returns the bytes that were ever taken back from the writer. */
 uint64_t quota_lease_recall(struct quota_writer_words *words);
 
 #pragma GCC visibility pop

@@ -336,14 +336,25 @@ static inline bool quota_swap_if(quota_u64 *word, uint64_t *expected,
         word, expected, desired, memory_order_acq_rel, memory_order_acquire);
 }
 
-/* quota_raise: make *word at least @value. */
-static inline void quota_raise(quota_u64 *word, uint64_t value)
+/*
+ * How often a compare-and-swap, or a reading, is tried.  Among honest programs the
+ * loser of one try has another's success before it; a word that never stops changing
+ * is forged, and must not keep libvirtd or quota-lvmd.
+ */
+#define QUOTA_TRIES 10000
+#define QUOTA_RAISE_TRIES 10    /* and then it is raised at the next occasion */
+
+/* quota_raise: make *word at least @value; false: it never stopped changing. */
+static inline bool quota_raise(quota_u64 *word, uint64_t value)
 {
     uint64_t now = quota_load(word);
 
-    while (now < value && !quota_swap_if(word, &now, value)) {
-        /* now was reloaded */
+    for (int i = 0; i < QUOTA_RAISE_TRIES && now < value; i++) {
+        if (quota_swap_if(word, &now, value)) {
+            return true;
+        }
     }
+    return now >= value;
 }
 
 #pragma GCC visibility pop

@@ -27,10 +27,6 @@
 #define OPERATION_BITS 48
 #define OPERATION_MASK ((UINT64_C(1) << OPERATION_BITS) - 1)
 
-/* A reader tries again if the register changed meanwhile, but gives up on one
- * that never stops changing. */
-#define READ_TRIES 100000
-
 static uint64_t name_operation(unsigned index, uint64_t operation)
 {
     return (uint64_t)(index + 1) << OPERATION_BITS | operation;
@@ -62,7 +58,7 @@ int quota_register_read(const struct quota_ledger *ledger, unsigned volume,
 {
     const struct quota_register *reg = register_of(ledger, volume, scope);
 
-    for (int i = 0; i < READ_TRIES; i++) {
+    for (int i = 0; i < QUOTA_TRIES; i++) {
         const struct quota_entry *entry;
         int writer;
 
@@ -108,11 +104,11 @@ bool quota_register_try_add(struct quota_adder *adder, enum quota_scope scope,
     if (last != 0 && last >> OPERATION_BITS != adder->index + 1) {
         int other = writer_of(last, volume, scope);
 
-        if (other < 0) {
+        if (other < 0 ||
+            !quota_raise(&quota_writer_at(ledger, other)->done[scope],
+                         last & OPERATION_MASK)) {
             return false;
         }
-        quota_raise(&quota_writer_at(ledger, other)->done[scope],
-                    last & OPERATION_MASK);
     }
     /* [add] */
     if (!quota_swap_if(&reg->last, &last,
@@ -158,15 +154,15 @@ int quota_register_add(struct quota_adder *adder, enum quota_scope scope,
     unsigned volume = adder->index / QUOTA_VOLUME_WRITERS;
     struct quota_register_value value;
 
-    do {
+    for (; tries; tries--) {
         int ret = quota_register_read(adder->ledger, volume, scope, &value);
 
         if (ret < 0) {
             return ret;
         }
-        if (tries != QUOTA_TRIES_ENDLESS && tries-- == 0) {
-            return -EAGAIN;
+        if (quota_register_try_add(adder, scope, &value, bytes)) {
+            return 0;
         }
-    } while (!quota_register_try_add(adder, scope, &value, bytes));
-    return 0;
+    }
+    return -EAGAIN;
 }

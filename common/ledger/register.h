@@ -5,8 +5,6 @@
 #ifndef QUOTA_LEDGER_REGISTER_H
 #define QUOTA_LEDGER_REGISTER_H
 
-#include <limits.h>
-
 #include "ledger.h"
 
 #pragma GCC visibility push(hidden)
@@ -18,7 +16,7 @@ struct quota_register_value {
 };
 
 /* quota_register_read: -EUCLEAN if the register names a writer that does not
- * exist. */
+ * exist, or never stops changing. */
 int quota_register_read(const struct quota_ledger *ledger, unsigned volume,
                         enum quota_scope scope,
                         struct quota_register_value *value);
@@ -41,14 +39,14 @@ int quota_adder_init(struct quota_adder *adder, struct quota_ledger *ledger,
                      unsigned index);
 
 /* quota_register_try_add: add @bytes (which may be "negative") if the register
- * is still as in @value; false: another writer was first. */
+ * is still as in @value; false: another writer was first, or what the register
+ * names is forged. */
 bool quota_register_try_add(struct quota_adder *adder, enum quota_scope scope,
                             const struct quota_register_value *value,
                             uint64_t bytes);
 
 /* quota_register_add: add @bytes to whatever the register holds.  -EAGAIN:
  * other writers were first at all @tries; -EUCLEAN. */
-#define QUOTA_TRIES_ENDLESS UINT_MAX
 int quota_register_add(struct quota_adder *adder, enum quota_scope scope,
                        uint64_t bytes, unsigned tries);
 

@@ -4,6 +4,7 @@
  * for a register that never stops changing. */
 #include <fcntl.h>
 
+#include "lease.h"
 #include "lock.h"
 #include "scratch.h"
 #include "stores.h"
@@ -377,6 +378,74 @@ static void test_never_still(void)
     tear_down();
 }
 
+static void spoil_begin(quota_u64 *word, unsigned each, uint64_t bits)
+{
+    save();
+    stores_spoil = (uint64_t *)word;
+    stores_spoil_each = each;
+    stores_spoil_bits = bits;
+    stores_begin(own[0], 0);
+}
+
+static void spoil_end(void)
+{
+    stores_spoil = NULL;
+    stores_spoil_bits = 1;
+    stores_end();
+    restore();
+}
+
+/* A word is another each time that it would be swapped: nobody tries without end. */
+static void test_never_swapped(void)
+{
+    const uint64_t bytes = QUOTA_LEASE_BYTES_MAX / 16;  /* too much for a lease */
+    struct quota_writer_words *words;
+    struct quota_register_value value;
+    struct quota_register *reg;
+    uint64_t sum, held;
+    int ret;
+
+    alarm(120);
+    set_up(NO_ROOM, false);
+    words = writer[0]->words;
+    reg = &own[0]->file->counters.reserved;
+
+    /* The register is read twice before each swap. */
+    spoil_begin(&reg->last, 3, 1u << 20);
+    ret = quota_bytes_reserve(writer[0], bytes);
+    spoil_end();
+    g_assert_cmpint(ret, ==, -EUCLEAN);
+
+    spoil_begin(&reg->last, 3, 1u << 20);
+    quota_bytes_return(writer[0], CHUNK);
+    held = writer[0]->adder.own_bytes[QUOTA_OF_TENANT];
+    spoil_end();
+    g_assert_cmpuint(held, ==, HELD);
+
+    /* And what its last writer has done, each time that it would be raised. */
+    g_assert_cmpint(quota_register_read(own[0], 0, QUOTA_OF_TENANT, &value), ==, 0);
+    atomic_store(&reg->last, UINT64_C(2) << 48 | 1u << 20);
+    atomic_store(&writer[1]->words->entries[QUOTA_OF_TENANT].value[0],
+                 value.bytes);
+    spoil_begin(&quota_writer_at(own[0], 1)->done[QUOTA_OF_TENANT], 1, 1);
+    ret = quota_bytes_reserve(writer[0], bytes);
+    spoil_end();
+    g_assert_cmpint(ret, ==, -EUCLEAN);
+
+    /* A lease, for the one who has it, and for the sampler. */
+    atomic_store(&words->lease, 1000);
+    spoil_begin(&words->lease, 1, 1);
+    ret = quota_lease_spend(words, CHUNK);
+    spoil_end();
+    g_assert_false(ret);
+    spoil_begin(&words->lease, 1, 1);
+    sum = quota_lease_recall(words);
+    spoil_end();
+    g_assert_cmpuint(sum, ==, 0);
+    tear_down();
+    alarm(0);
+}
+
 /* Each time that the auditor would add, another writer is first: the auditor
  * gives up, and tries again another time. */
 static void test_audit_overtaken(void)
@@ -530,6 +599,7 @@ int main(int argc, char **argv)
     g_test_add_func("/between/rates-changed", test_rates_changed);
     g_test_add_func("/between/rate-raised", test_rate_raised);
     g_test_add_func("/between/never-still", test_never_still);
+    g_test_add_func("/between/never-swapped", test_never_swapped);
     g_test_add_func("/between/audit-overtaken", test_audit_overtaken);
     g_test_add_func("/between/slot-given-away", test_slot_given_away);
     g_test_add_func("/between/spoilt-meanwhile", test_spoilt_meanwhile);

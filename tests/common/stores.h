@@ -32,6 +32,7 @@ static void (*stores_between)(void);
 static uint64_t *stores_spoil;  /* a word that is another at each access, */
 static unsigned stores_spoil_each;      /* or at each so-manieth */
 static unsigned stores_spoil_seen;
+static uint64_t stores_spoil_bits = 1;  /* which of them change */
 static int stores_open;         /* what is allowed meanwhile */
 static unsigned stores_seen;
 static size_t stores_at[32];    /* offsets in the pages of the first ones */
@@ -65,7 +66,7 @@ static void stores_on_segv(int signal, siginfo_t *info, void *context)
     }
     if (info->si_addr == stores_spoil &&
         ++stores_spoil_seen % stores_spoil_each == 0) {
-        *stores_spoil ^= 1;
+        *stores_spoil ^= stores_spoil_bits;
     }
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 }
