@@ -68,18 +68,6 @@ void fuzz_step(void)
     }
 }
 
-/* The header stays as it is: it is copied when a ledger is opened, and never
- * read again. */
-static struct fuzz_patch take_body_patch(struct fuzz_input *input)
-{
-    struct fuzz_patch patch = fuzz_take_patch(input);
-
-    if (patch.word < offsetof(struct quota_ledger_file, policy) / 8) {
-        patch.word += offsetof(struct quota_ledger_file, policy) / 8;
-    }
-    return patch;
-}
-
 static void *race(void *unused)
 {
     while (!atomic_load(&is_over)) {
@@ -359,7 +347,7 @@ static void operate(struct fuzz_input *input)
     } else if (what == 12) {
         now_ns += fuzz_take(input, 4);
     } else if (what == 13) {
-        struct fuzz_patch patch = take_body_patch(input);
+        struct fuzz_patch patch = fuzz_take_body_patch(input);
 
         fuzz_patch(sampler->file, &patch);
     } else {
@@ -381,14 +369,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(sampler->file, image, sizeof(*image));
     count = fuzz_take(&input, 1) % 32;
     for (unsigned i = 0; i < count; i++) {
-        struct fuzz_patch patch = take_body_patch(&input);
+        struct fuzz_patch patch = fuzz_take_body_patch(&input);
 
         fuzz_patch(sampler->file, &patch);
     }
     hostile_count = fuzz_take(&input, 1) % HOSTILE_MAX;
     for (unsigned i = 0; i < hostile_count; i++) {
         hostile[i].delay = fuzz_take(&input, 1);
-        hostile[i].patch = take_body_patch(&input);
+        hostile[i].patch = fuzz_take_body_patch(&input);
     }
     hostile_next = 0;
     hostile_delay = hostile[0].delay;

@@ -118,6 +118,19 @@ static inline struct fuzz_patch fuzz_take_patch(struct fuzz_input *input)
     return patch;
 }
 
+/* The same, of what follows the header: that is copied when a ledger is opened, and
+ * never read again. */
+static inline struct fuzz_patch
+fuzz_take_body_patch(struct fuzz_input *input)
+{
+    struct fuzz_patch patch = fuzz_take_patch(input);
+
+    if (patch.word < offsetof(struct quota_ledger_file, policy) / 8) {
+        patch.word += offsetof(struct quota_ledger_file, policy) / 8;
+    }
+    return patch;
+}
+
 static inline void fuzz_patch(struct quota_ledger_file *file,
                               const struct fuzz_patch *patch)
 {

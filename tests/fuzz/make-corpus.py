@@ -175,6 +175,42 @@ def ops_inputs():
             [bytes(numbers.choices(range(256), k=200))])
 
 
+DEMAND = 17                     # a word of SAMPLE
+
+
+def sampled(milliseconds, chunks_used, growth=0):
+    return struct.pack("<HHB", milliseconds, chunks_used, growth)
+
+
+def decide_inputs():
+    def decide_input(samples, patches=(), hostile=()):
+        return ops_input(samples, patches, hostile)[1:]     # no flags
+
+    filling = [sampled(50, 200 * n) for n in range(20)]
+    idle = [sampled(1000, 1)] * 8
+    yield "filling", decide_input(filling)
+    yield "idle", decide_input(idle)
+    # Growth that fails in each way, and one that takes long.
+    for outcome in range(7):
+        yield f"outcome-{outcome}", decide_input(
+            [sampled(300, 700 + 100 * n, outcome) for n in range(20)])
+    yield "slow-growth", decide_input(
+        filling + [sampled(30000, 4000, 255), sampled(1, 4000, 0)] + filling)
+    # Words that decide something, made absurd before and in between.
+    for region, word in ((POLICY, 0), (POLICY, 1), (POLICY, 2), (POLICY, 3),
+                         (POLICY, 4), (POLICY, 5), (SAMPLE, 0), (SAMPLE, 1),
+                         (SAMPLE, 3), (SAMPLE, 5), (SAMPLE, 8), (SAMPLE, DEMAND),
+                         (SAMPLE, 24)):
+        for name, samples in (("filling", filling), ("idle", idle)):
+            yield f"{name}-{region}-{word}", decide_input(
+                samples, [patch(region, word, ONES)],
+                [(5 * n, patch(region, word, (ZERO, MAX, ONES, CHUNKS)[n % 4], 9))
+                 for n in range(40)])
+    numbers = random.Random(2)
+    for n in range(16):
+        yield f"random-{n}", bytes([0, 0] + numbers.choices(range(256), k=300))
+
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEXT, ON_DEVICE, LABEL_CRC, HEADER_CRC, TEXT_CRC = 1, 2, 4, 8, 16
 LABEL, AREA_1, AREA_2, IN_TEXT, ANYWHERE = range(5)
@@ -258,6 +294,7 @@ def status_inputs():
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, inputs in (("open", open_inputs()), ("ops", ops_inputs()),
+                           ("decide", decide_inputs()),
                            ("metadata", metadata_inputs()),
                            ("status", status_inputs())):
         directory = os.path.join(top, target)
