@@ -25,6 +25,7 @@ LIBVIRT_FLAGS=(
     -Dblkid=enabled -Dcapng=enabled -Djson_c=enabled -Dlibnl=enabled
     -Dpciaccess=enabled -Dpolkit=enabled -Dreadline=enabled -Drpath=enabled
     -Dudev=enabled -Dtests=enabled
+    -Dapparmor=enabled -Dapparmor_profiles=enabled -Dsecdriver_apparmor=enabled
 )
 
 OURS_FLAGS=(

@@ -117,6 +117,12 @@ make_stage_directory() {
     sed '/^#/d; /^$/d' "$LAB_D/machine/masked" | while read -r unit; do
         ln -sf /dev/null "$overlay/etc/systemd/system/$unit"
     done
+    # Debian's profiles are for programs that this machine does not have; libvirt's
+    # come with what was built.
+    mkdir -p "$overlay/etc/apparmor.d/disable"
+    for unit in "$LAB_ROOT"/etc/apparmor.d/*; do
+        [ ! -f "$unit" ] || ln -sf "/etc/apparmor.d/${unit##*/}" "$overlay/etc/apparmor.d/disable/"
+    done
     # Ten processes that would find nothing to generate units from.
     mkdir -p "$overlay/etc/systemd/system-generators"
     for unit in "$LAB_ROOT"/usr/lib/systemd/system-generators/*; do

@@ -13,6 +13,7 @@ cmp -n 8388608 "$TEST_TMP/data" /dev/labvg/thin
 matches "$(dmsetup status labvg-pool-tpool)" 'thin-pool' "dmsetup status"
 
 matches "$(virsh version --daemon)" 'Running against daemon: [0-9]' "virsh version"
+eq "$(cat "/proc/$(pidof libvirtd)/attr/current")" "libvirtd (enforce)" "AppArmor's profile of libvirtd"
 matches "$(virsh domcapabilities --virttype qemu)" '<path>/opt/quota-lvm/bin/qemu-system-x86_64' \
     "the emulator that libvirt found"
 qemu-io -f raw -c 'write -P 7 1M 64k' -c 'read -P 7 1M 64k' /dev/labvg/thin
