@@ -3,9 +3,9 @@
  * ledger.c: creates, finds, opens and closes ledgers.
  *
  * A ledger is a memfd whose size is sealed: a process that has it open can neither
- * truncate it under the others that map it, nor extend it.  Its path is a link into /proc, to the
- * descriptor of the process that keeps it (keep.c).  A ledger gets its name only
- * when its header is complete, so no program ever maps an incomplete one.
+ * truncate it under the others that map it, nor extend it.  Its path is a link into
+ * /proc, to the descriptor of the process that keeps it (keep.c).  A ledger gets its
+ * path only when its header is complete, so no program ever maps an incomplete one.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -142,6 +142,35 @@ static void init_file(struct quota_ledger_file *file,
     header->checksum = header_checksum(header);
 }
 
+/* The name that a ledger's file is made with. */
+#define MADE_NAME_BYTES \
+    (sizeof("quota-lvm:/") + sizeof(((struct quota_header *)0)->group) + \
+     sizeof(((struct quota_header *)0)->tenant))
+static void made_name(char name[MADE_NAME_BYTES], const char *group,
+                      const char *tenant)
+{
+    snprintf(name, MADE_NAME_BYTES, "quota-lvm:%s/%s", group, tenant);
+}
+
+/*
+ * Whether a file was made to be the ledger that its header says.  Its tenant can
+ * forge the header, but neither the name that memfd_create() was given, nor the
+ * owner.
+ */
+static bool is_made_as(int fd, uid_t owner, const struct quota_header *header)
+{
+    char link[32], name[MADE_NAME_BYTES];
+    char is[MADE_NAME_BYTES + 32] = "", should[MADE_NAME_BYTES + 32];
+
+    if (owner != 0 && owner != geteuid()) {
+        return false;
+    }
+    made_name(name, header->group, header->tenant);
+    snprintf(should, sizeof(should), "/memfd:%s (deleted)", name);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    return readlink(link, is, sizeof(is) - 1) > 0 && strcmp(is, should) == 0;
+}
+
 int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
 {
     struct quota_ledger *l = calloc(1, sizeof(*l));
@@ -199,6 +228,10 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
         ret = -EBADFD;
         goto fail;
     }
+    if (!is_made_as(l->fd, st.st_uid, &l->header)) {
+        ret = -EXDEV;
+        goto fail;
+    }
     /* Map zeroes past the end of an older file: reads there need no check, and
      * raise no SIGBUS. */
     if (size > l->header.file_bytes) {
@@ -228,20 +261,26 @@ static bool is_dangling(const char *path)
     return lstat(path, &st) == 0;
 }
 
-/* Open what has the name of a ledger.  The process that keeps it may have ended, and
- * its number be another's: nothing but a file of bytes is opened. */
+static int open_path(const char *path)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Open a ledger by its link.  The process id in the link may have been reused, so
+ * only regular files are opened. */
 static int open_name(const char *path, int flags)
 {
     struct stat st;
-    int name_fd = open(path, O_PATH | O_CLOEXEC);
+    int name_fd = open_path(path);
     int ret = 0;
 
-    if (name_fd < 0 && errno == ENOENT && is_dangling(path) &&
-        quota_keep_wait() == 0) {
-        name_fd = open(path, O_PATH | O_CLOEXEC);
+    if (name_fd == -ENOENT && is_dangling(path) && quota_keep_wait() == 0) {
+        name_fd = open_path(path);
     }
     if (name_fd < 0) {
-        return -errno;
+        return name_fd;
     }
     if (fstat(name_fd, &st) < 0) {
         ret = -errno;
@@ -306,12 +345,11 @@ int quota_ledger_descriptor(const char *group, const char *tenant)
 /* A ledger's file, complete and sealed, without a name. */
 static int make_file(const char *group, const char *tenant)
 {
-    char name[sizeof("quota-lvm:/") + QUOTA_GROUP_MAX_BYTES +
-              QUOTA_TENANT_MAX_BYTES];
+    char name[MADE_NAME_BYTES];
     struct quota_ledger_file *file;
     int fd, ret = 0;
 
-    snprintf(name, sizeof(name), "quota-lvm:%s/%s", group, tenant);
+    made_name(name, group, tenant);
     fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) {
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -319,7 +357,7 @@ static int make_file(const char *group, const char *tenant)
     if (fd < 0) {
         return -errno;
     }
-    /* 0600: who is given a descriptor cannot open it again. */
+    /* 0600: a process that is given a descriptor cannot open it again. */
     if (fchmod(fd, 0600) < 0 || ftruncate(fd, sizeof(*file)) < 0) {
         ret = -errno;
         goto out;
@@ -350,12 +388,6 @@ out:
  */
 static bool is_newer_in_use(const char *path)
 {
-    struct flock lock = {
-        .l_type = F_WRLCK,
-        .l_whence = SEEK_SET,
-        .l_start = QUOTA_ATTACH_LOCK,
-        .l_len = 0,             /* and all that follow */
-    };
     struct quota_header header = { .version_major = UINT16_MAX };
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool is_in_use;
@@ -424,7 +456,7 @@ int quota_ledger_restore(struct quota_ledger *ledger)
     if (ret < 0) {
         return ret;
     }
-    /* By now, who keeps it may have come back. */
+    /* By now, quota-ledgerd may have come back. */
     ret = open_name(path, O_RDONLY);
     if (ret >= 0) {
         close(ret);
@@ -525,7 +557,7 @@ const char *quota_ledger_strerror(int error)
     case EPROTONOSUPPORT:
         return version_text;
     case EBADFD:
-        return "is not sealed: who has it open could cut it off";
+        return "is not sealed: whoever has it open could change its size";
     case EXDEV:
         return "is another tenant's";
     case ENOTCONN:

@@ -275,7 +275,10 @@ static void test_forged_header(void)
     memcpy(header.tenant, "../acme", 8);
     forge(&header);
     assert_refused(-EXDEV);
-    fd = open(path, O_RDWR);
+    fd = memfd_create("quota-lvm:vg0/../acme", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    g_assert_cmpint(ftruncate(fd, sizeof(struct quota_ledger_file)), ==, 0);
+    g_assert_cmpint(pwrite(fd, &header, sizeof(header), 0), ==, sizeof(header));
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, SCRATCH_SEALS), ==, 0);
     g_assert_cmpint(quota_ledger_open_fd(fd, true, &ledger), ==, 0);
     close(fd);
     g_assert_false(quota_ledger_is_current(ledger));

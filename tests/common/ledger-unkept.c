@@ -232,7 +232,21 @@ static void test_given_back(void)
 /* On a host nobody else keeps a ledger. */
 static void test_missing(void)
 {
+    g_autofree char *path = g_build_filename(scratch_dir, "vg0", "acme", NULL);
+    struct sockaddr_un address;
+    int fd;
+
+    g_assert_cmpint(quota_make_group_dir("vg0"), ==, 0);
     g_assert_cmpint(quota_keep_wait(), ==, -ENOTCONN);
+    /* A socket that was left: whatever connect() says, the ledger is missing. */
+    dangle();
+    quota_keep_address(scratch_dir, &address);
+    fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    close(fd);
+    g_assert_cmpint(quota_ledger_descriptor("vg0", "acme"), ==, -ENOENT);
+    unlink(address.sun_path);
+    unlink(path);
     quota_ledger_set_dir(NULL);
     g_assert_cmpint(quota_keep("nowhere", "vg0", "acme", -1), <, 0);
     quota_ledger_set_dir(scratch_dir);
@@ -265,6 +279,36 @@ static void test_other_process(void)
     g_assert_cmpint(quota_ledger_descriptor("vg0", "/"), ==, -EINVAL);
 }
 
+/* A tenant writes another's name into its own header: the file stays its own. */
+static void test_forged_header(void)
+{
+    g_autofree char *path = g_build_filename(scratch_dir, "vg0", "acme", NULL);
+    struct quota_ledger *ledger = scratch_ledger("globex"), *own;
+    struct quota_header *header = &ledger->file->header;
+    const uid_t nobody = 65534;
+
+    memcpy(header->tenant, "acme", sizeof("acme"));
+    header->checksum = scratch_checksum(header);
+    g_assert_cmpint(quota_ledger_open_fd(ledger->fd, true, &own), ==, -EXDEV);
+    g_assert_cmpint(quota_ledger_name("vg0", "acme", ledger->fd), ==, 0);
+    g_assert_cmpint(quota_ledger_descriptor("vg0", "acme"), ==, -EXDEV);
+    unlink(path);
+    memcpy(header->tenant, "globex", sizeof("globex"));
+    header->checksum = scratch_checksum(header);
+    quota_ledger_close(scratch_open("globex"));
+    /* And a user's own file, whatever its name, is no ledger to root. */
+    if (geteuid() == 0) {
+        g_assert_cmpint(fchown(ledger->fd, nobody, -1), ==, 0);
+        g_assert_cmpint(quota_ledger_open_fd(ledger->fd, true, &own), ==, -EXDEV);
+        g_assert_cmpint(seteuid(nobody), ==, 0);
+        g_assert_cmpint(quota_ledger_open_fd(ledger->fd, true, &own), ==, 0);
+        g_assert_cmpint(seteuid(0), ==, 0);
+        quota_ledger_close(own);
+    }
+    quota_ledger_close(ledger);
+    quota_ledger_unlink("vg0", "globex");
+}
+
 /* The directory's name leaves no room for the socket's. */
 static void test_long_directory(void)
 {
@@ -293,6 +337,7 @@ int main(int argc, char **argv)
     g_test_add_func("/unkept/given-back", test_given_back);
     g_test_add_func("/unkept/missing", test_missing);
     g_test_add_func("/unkept/other-process", test_other_process);
+    g_test_add_func("/unkept/forged-header", test_forged_header);
     g_test_add_func("/unkept/long-directory", test_long_directory);
     return scratch_run();
 }

@@ -108,7 +108,8 @@ static inline struct quota_ledger *scratch_open(const char *tenant)
 static inline int scratch_other(const char *tenant, const void *bytes,
                                 size_t count, size_t length, int seals)
 {
-    int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    g_autofree char *name = g_strconcat("quota-lvm:vg0/", tenant, NULL);
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(ftruncate(fd, length), ==, 0);

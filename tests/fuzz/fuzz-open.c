@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             spoilt->header.checksum = fuzz_checksum(&spoilt->header);
         }
     }
-    fd = memfd_create("spoilt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    fd = memfd_create("quota-lvm:vg0/acme", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     FUZZ_CHECK(fd >= 0 && ftruncate(fd, length) == 0);
     length = length < sizeof(*spoilt) ? length : sizeof(*spoilt);
     FUZZ_CHECK(pwrite(fd, spoilt, length, 0) == (ssize_t)length);
