@@ -255,11 +255,13 @@ lvm_wait_epoch(const LvmRefusal *why)
     if (quota_ledger_path(why->group, why->tenant, path, sizeof(path)) < 0 ||
         quota_ledger_open(path, true, &ledger) < 0)
         return;
-    for (int i = 0; i < EPOCH_SLICES && ret == -ETIMEDOUT; i++) {
+    for (int i = 0; i < EPOCH_SLICES && (ret == -ETIMEDOUT || ret == -EBUSY); i++) {
         ret = quota_epoch_begin(ledger, why->name);
         if (ret == 0)
             ret = quota_epoch_wait(ledger, why->name, EPOCH_PATIENCE_SEC *
                                    UINT64_C(1000000000) / EPOCH_SLICES);
+        else if (ret == -EBUSY)
+            g_usleep(EPOCH_PATIENCE_SEC * G_USEC_PER_SEC / EPOCH_SLICES);
     }
     quota_ledger_close(ledger);
 }
@@ -267,7 +269,8 @@ lvm_wait_epoch(const LvmRefusal *why)
 bool
 lvm_can_wait(const LvmRefusal *why)
 {
-    return (why->why == LVM_WHY_EPOCH && why->error == -ETIMEDOUT) ||
+    return (why->why == LVM_WHY_EPOCH &&
+            (why->error == -ETIMEDOUT || why->error == -EBUSY)) ||
            why->why == LVM_WHY_IN_USE || why->why == LVM_WHY_BASE_IN_USE;
 }
 
@@ -346,7 +349,7 @@ lvm_hold_end_epochs(LvmHold *hold, const LvmPlan *plan)
 /* Before anything is charged or run: writes in flight may take as long as a tenant
  * likes. */
 static bool
-lvm_hold_check_epochs(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
+lvm_hold_begin_epochs(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
 {
     for (guint i = 0; i < plan->steps->len; i++) {
         const LvmStep *step = g_ptr_array_index(plan->steps, i);
@@ -458,7 +461,7 @@ lvm_hold_run(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     /* The ledger of a tenant that is only being made would wake quota-lvmd for
      * nothing. */
     if (!lvm_hold_check(hold, plan, why) ||
-        !lvm_hold_check_epochs(hold, plan, why) ||
+        !lvm_hold_begin_epochs(hold, plan, why) ||
         (needs_ledger && lvm_hold_tenant(hold) && !lvm_hold_open_ledger(hold, why)) ||
         (plan->charge_bytes && !lvm_hold_charge(hold, plan->charge_bytes, why))) {
         lvm_hold_end_epochs(hold, plan);

@@ -56,11 +56,9 @@ const LvmTenant *lvm_hold_tenant(const LvmHold *hold);
  * host decides by the same limit.  lvm_hold_run does it by itself. */
 bool lvm_hold_check(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why);
 
-/* lvm_can_wait: whether what @why refused for may pass: an LV in use, or writes in
- * flight.
- * lvm_wait_ready: after such a refusal, while no group is locked, wait for that, some
- * seconds.  True: @why is empty, and all can be tried again, once.  Nobody must wait for
- * a lock while a tenant keeps a device open, or a write. */
+/* lvm_can_wait: the refusal is temporary: an LV is in use, or writes are in flight.
+ * lvm_wait_ready: after such a refusal, wait some seconds for that; call it without a
+ * group's lock.  True: @why is empty, try once more. */
 bool lvm_can_wait(const LvmRefusal *why);
 bool lvm_wait_ready(LvmRefusal *why);
 

@@ -20,7 +20,7 @@
 
 int quota_epoch_begin(struct quota_ledger *ledger, const char *name)
 {
-    int i = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
+    int i = quota_attach_lock(ledger, QUOTA_ATTACH_LOCKED_NS);
 
     if (i < 0) {
         return i;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "lock.h"
 
 /* Between two tries to get the attach lock. */
@@ -39,19 +40,24 @@ int quota_ledger_lock(const struct quota_ledger *ledger, int64_t byte,
     return lock.l_type;
 }
 
-int quota_attach_lock(struct quota_ledger *ledger, int tries)
+int quota_attach_lock(struct quota_ledger *ledger, uint64_t most_ns)
 {
     const struct timespec pause = { .tv_nsec = ATTACH_PAUSE_NS };
-    int ret = -EBUSY;
+    uint64_t until_ns = quota_clock_ns() + most_ns;
+    int ret;
 
     pthread_mutex_lock(&ledger->attach_mutex);
-    for (int i = 0; i < tries; i++) {
+    /* By the clock: a try takes the longer, the more locks others have. */
+    while (true) {
         ret = quota_ledger_lock(ledger, QUOTA_ATTACH_LOCK, F_OFD_SETLK,
                                 F_WRLCK);
         if (ret != -EAGAIN && ret != -EACCES) {
             break;
         }
         ret = -EBUSY;
+        if (quota_clock_ns() >= until_ns) {
+            break;
+        }
         nanosleep(&pause, NULL);
     }
     if (ret < 0) {

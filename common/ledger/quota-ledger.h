@@ -250,7 +250,8 @@ int quota_volume_find(const struct quota_ledger *ledger, const char *name);
  * If the caller is killed in between, each write is charged until the next
  * quota_state_publish: an over-count.  -ENOENT, from wait: the volume has no
  * writers; -ETIMEDOUT: a write is still in flight after @timeout_ns; -EUSERS,
- * -EBUSY from begin as quota_volume_publish.
+ * -EBUSY from begin as quota_volume_publish.  Without the group's lock, another
+ * program may end the epoch at any time.
  */
 int quota_epoch_begin(struct quota_ledger *ledger, const char *name);
 int quota_epoch_wait(struct quota_ledger *ledger, const char *name,

@@ -108,7 +108,7 @@ int quota_volume_publish(struct quota_ledger *ledger, const char *name,
                          const struct quota_limits *limits, unsigned weight)
 {
     struct quota_volume *volume;
-    int i = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
+    int i = quota_attach_lock(ledger, QUOTA_ATTACH_LOCKED_NS);
 
     if (i < 0) {
         return i;

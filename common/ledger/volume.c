@@ -84,7 +84,7 @@ void quota_volume_tidy(struct quota_ledger *ledger)
 {
     unsigned count = quota_volumes_count(ledger);
 
-    if (quota_attach_lock(ledger, 1) < 0) {
+    if (quota_attach_lock(ledger, 0) < 0) {
         return;                     /* the next time will do */
     }
     for (unsigned i = 0; i < count; i++) {

@@ -204,7 +204,7 @@ int quota_writer_attach(struct quota_ledger *ledger, const char *volume,
         return -ENOMEM;
     }
     memset(w, 0, sizeof(*w));
-    ret = quota_attach_lock(ledger, QUOTA_ATTACH_TRIES);
+    ret = quota_attach_lock(ledger, QUOTA_ATTACH_NS);
     if (ret == 0) {
         ret = attach(ledger, volume, &w->adder);
         quota_attach_unlock(ledger);
