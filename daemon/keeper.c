@@ -35,7 +35,7 @@ typedef struct {
     char *tenant;
 } KeeperRequest;
 
-/* KeeperGroup: what is to be read of a group.  NULL as its name: which groups there
+/* KeeperGroup: what is to be read of a group.  "" as its name: which groups there
  * are. */
 typedef struct {
     char *name;
@@ -100,13 +100,13 @@ keeper_poke(Keeper *keeper, const char *key)
     return sampler != NULL;
 }
 
-/* keeper_adopt: publish what LVM says of a tenant; the group is locked. */
+/* keeper_adopt: publish what LVM says of a tenant; the group is locked.  A sampler
+ * that it needs is added to @fresh. */
 static bool
-keeper_adopt(Keeper *keeper, const LvmTenant *lvm)
+keeper_adopt(Keeper *keeper, const LvmTenant *lvm, GPtrArray *fresh)
 {
     g_autofree char *key = g_strdup_printf("%s/%s", lvm->group, lvm->tenant);
     struct quota_ledger *ledger;
-    Sampler *sampler;
     int ret = quota_ledger_create(lvm->group, lvm->tenant, &ledger);
 
     if (ret < 0) {
@@ -117,55 +117,35 @@ keeper_adopt(Keeper *keeper, const LvmTenant *lvm)
         return false;
     }
     quota_state_publish(ledger, &lvm->state);
-    if (keeper_poke(keeper, key)) {
+    if (keeper_poke(keeper, key))
         quota_ledger_close(ledger);
-        return true;
-    }
-
-    sampler = sampler_new(lvm, ledger, keeper->interval_ns,
-                          keeper_sampler_ended, keeper);
-    /* take the first sample before we report readiness */
-    if (!sampler_run(sampler) && keeper->is_once) {
-        sampler_free(sampler);
-        return false;
-    }
-    if (!keeper->is_once) {
-        ret = sampler_start(sampler);
-        if (ret < 0) {
-            log_message(LOG_ERR, "tenant %s in group %s: cannot start its "
-                        "thread: %s", lvm->tenant, lvm->group,
-                        g_strerror(-ret));
-            sampler_free(sampler);
-            return false;
-        }
-    }
-    g_mutex_lock(&keeper->lock);
-    g_hash_table_insert(keeper->samplers, g_steal_pointer(&key), sampler);
-    g_mutex_unlock(&keeper->lock);
+    else
+        g_ptr_array_add(fresh, sampler_new(lvm, ledger, keeper->interval_ns,
+                                           keeper_sampler_ended, keeper));
     return true;
 }
 
-/* keeper_is_unused: the ledger has no writers. */
+/* keeper_begin: take a new sampler's first sample before readiness is reported.  The
+ * group is not locked, since the tenant has a say in how long that takes. */
 static bool
-keeper_is_unused(const char *group, const char *tenant)
+keeper_begin(Keeper *keeper, Sampler *sampler)
 {
-    char path[QUOTA_LEDGER_PATH_BYTES];
-    struct quota_ledger *ledger;
-    bool is_unused;
-    int ret = quota_ledger_path(group, tenant, path, sizeof(path));
+    bool ok = sampler_run(sampler) || !keeper->is_once;
 
-    if (ret == 0)
-        ret = quota_ledger_open(path, false, &ledger);
-    if (ret < 0)
-        return ret == -ENOENT;  /* a name alone: nobody keeps it */
-    is_unused = quota_writer_count(ledger) == 0;
-    quota_ledger_close(ledger);
-    return is_unused;
+    /* so that its end finds it there */
+    g_mutex_lock(&keeper->lock);
+    ok = ok && (keeper->is_once || sampler_start(sampler));
+    if (ok)
+        g_hash_table_insert(keeper->samplers, sampler_key(sampler), sampler);
+    g_mutex_unlock(&keeper->lock);
+    if (!ok)
+        sampler_free(sampler);
+    return ok;
 }
 
 /* keeper_sweep: remove the ledgers of tenants that LVM does not have, which a group
  * that was removed by hand leaves behind.  A tenant that is created again under such
- * a name gets a new file, which is noticed.  @view NULL: there is no such group; the
+ * a name gets a new ledger, which is noticed.  @view NULL: there is no such group; the
  * group is locked. */
 static void
 keeper_sweep(const char *group, const LvmGroup *view)
@@ -177,16 +157,17 @@ keeper_sweep(const char *group, const LvmGroup *view)
     while (dir && (name = g_dir_read_name(dir))) {
         if (quota_name_check_tenant(name, NULL) == 0 &&
             !(view && lvm_group_find_tenant(view, name)) &&
-            keeper_is_unused(group, name) &&
+            !quota_ledger_is_in_use(group, name) &&
             quota_ledger_unlink(group, name) == 0)
             log_message(LOG_INFO, "tenant %s in group %s: is not in LVM: ledger "
                         "removed", name, group);
     }
 }
 
-/* keeper_scan_group: adopt the tenants of a group, or one of them. */
+/* keeper_scan_locked: adopt the tenants of a group, or one of them. */
 static bool
-keeper_scan_group(Keeper *keeper, const char *group, const char *tenant)
+keeper_scan_locked(Keeper *keeper, const char *group, const char *tenant,
+                   GPtrArray *fresh)
 {
     g_auto(LvmRefusal) why = { 0 };
     g_autoptr(LvmHold) hold = lvm_hold_new(group, NULL, "scan", &why);
@@ -206,11 +187,22 @@ keeper_scan_group(Keeper *keeper, const char *group, const char *tenant)
         const LvmTenant *lvm = g_ptr_array_index(hold->view->tenants, i);
 
         if ((!tenant || g_str_equal(lvm->tenant, tenant)) &&
-            !keeper_adopt(keeper, lvm))
+            !keeper_adopt(keeper, lvm, fresh))
             ok = false;
     }
     if (!tenant)
         keeper_sweep(group, hold->view);
+    return ok;
+}
+
+static bool
+keeper_scan_group(Keeper *keeper, const char *group, const char *tenant)
+{
+    g_autoptr(GPtrArray) fresh = g_ptr_array_new();
+    bool ok = keeper_scan_locked(keeper, group, tenant, fresh);
+
+    for (guint i = 0; i < fresh->len; i++)
+        ok &= keeper_begin(keeper, g_ptr_array_index(fresh, i));
     return ok;
 }
 
@@ -357,7 +349,7 @@ keeper_say_stuck(const KeeperGroup *group, uint64_t now_ns)
 }
 
 static void
-keeper_look_at_time(Keeper *keeper)
+keeper_check_timeouts(Keeper *keeper)
 {
     uint64_t now_ns = quota_clock_ns();
     GHashTableIter iter;
@@ -434,7 +426,7 @@ keeper_thread(gpointer opaque)
         KeeperRequest *request =
             g_async_queue_timeout_pop(keeper->requests, KEEPER_BEAT_US);
 
-        keeper_look_at_time(keeper);
+        keeper_check_timeouts(keeper);
         if (!request)
             continue;
         switch (request->verb) {

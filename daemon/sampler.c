@@ -73,7 +73,7 @@ struct Sampler {
 
     pthread_t thread;
     bool is_started;
-    bool may_lock;              /* the group; false while our maker has it */
+    bool may_lock;              /* the group; not in the first run */
     atomic_bool is_stopping;
     GMutex ledger_lock;         /* held to replace ledger, or to ring it from
                                    another thread */
@@ -634,7 +634,13 @@ sampler_new(const LvmTenant *lvm, struct quota_ledger *ledger,
     return sampler;
 }
 
-int
+char *
+sampler_key(const Sampler *sampler)
+{
+    return g_strdup_printf("%s/%s", sampler->group, sampler->tenant);
+}
+
+bool
 sampler_start(Sampler *sampler)
 {
     pthread_attr_t attr;
@@ -649,7 +655,9 @@ sampler_start(Sampler *sampler)
         pthread_attr_destroy(&attr);
     }
     sampler->is_started = ret == 0;
-    return -ret;
+    if (ret != 0)
+        sampler_log(sampler, LOG_ERR, "cannot start its thread: %s", g_strerror(ret));
+    return ret == 0;
 }
 
 void

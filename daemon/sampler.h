@@ -28,15 +28,18 @@ Sampler *sampler_new(const LvmTenant *lvm, struct quota_ledger *ledger,
                      uint64_t interval_ns, SamplerEnded ended, void *opaque);
 
 /* sampler_run: sample once and begin to grow if needed; only while no thread runs.
- * The caller may hold the group's lock.  sampler_settle, without that lock, waits
- * for the growth and samples again until nothing is left to do.  False: no sample
- * could be taken. */
+ * Without the group's lock: it takes as long as the tenant's ledger has it take.
+ * sampler_settle waits for the growth and samples again until nothing is left to do.
+ * False: no sample could be taken. */
 bool sampler_run(Sampler *sampler);
 bool sampler_settle(Sampler *sampler);
 
 /* sampler_start: from now on a thread runs it, at each ring of the doorbell and
- * each interval. */
-int sampler_start(Sampler *sampler);
+ * each interval.  False: it cannot be started, which is logged. */
+bool sampler_start(Sampler *sampler);
+
+/* sampler_key: "group/tenant". */
+char *sampler_key(const Sampler *sampler);
 
 /* sampler_poke: make the thread run now. */
 void sampler_poke(Sampler *sampler);

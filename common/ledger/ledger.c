@@ -380,6 +380,20 @@ out:
     return fd;
 }
 
+/* Whether some process holds a lock of a ledger's file, as writers do; in doubt,
+ * true. */
+static bool has_locks(int fd)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = QUOTA_ATTACH_LOCK,
+        .l_len = 0,             /* and all that follow */
+    };
+
+    return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
 /*
  * Whether a ledger that was refused for its version is newer than this program
  * and has writers.  If we replaced it, its writers would be refused, while
@@ -396,10 +410,25 @@ static bool is_newer_in_use(const char *path)
         return true;
     }
     is_in_use = pread(fd, &header, sizeof(header), 0) < 0 ||
-                (header.version_major >= QUOTA_LEDGER_MAJOR &&
-                 (fcntl(fd, F_OFD_GETLK, &lock) < 0 ||
-                  lock.l_type != F_UNLCK));
+                (header.version_major >= QUOTA_LEDGER_MAJOR && has_locks(fd));
     close(fd);
+    return is_in_use;
+}
+
+bool quota_ledger_is_in_use(const char *group, const char *tenant)
+{
+    char path[QUOTA_LEDGER_PATH_BYTES];
+    int ret = quota_ledger_path(group, tenant, path, sizeof(path));
+    bool is_in_use;
+
+    if (ret == 0) {
+        ret = open_name(path, O_RDONLY);
+    }
+    if (ret < 0) {
+        return ret != -ENOENT;
+    }
+    is_in_use = has_locks(ret);
+    close(ret);
     return is_in_use;
 }
 

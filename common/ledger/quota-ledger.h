@@ -121,6 +121,10 @@ bool quota_ledger_is_current(const struct quota_ledger *ledger);
 bool quota_ledger_is_same(const struct quota_ledger *a,
                           const struct quota_ledger *b);
 
+/* quota_ledger_is_in_use: whether some process holds a lock of the ledger that has
+ * this name, as writers do, whatever stands in it; in doubt, true. */
+bool quota_ledger_is_in_use(const char *group, const char *tenant);
+
 /* quota_ledger_restore: 0 if the ledger is current, or has its name again, which it
  * lost with its keeper.  -ESTALE: it was replaced or removed; and quota-ledgerd's
  * errors.  The caller holds the group's lock. */
