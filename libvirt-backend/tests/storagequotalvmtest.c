@@ -244,6 +244,52 @@ testSizes(const void *opaque)
 }
 
 
+/* A pool takes half of what may take long, and leaves something to every other. */
+static int
+testSlow(const void *opaque G_GNUC_UNUSED)
+{
+    const struct {
+        const char *pool;
+        unsigned int most;
+    } tenants[] = { { "greedy", 5 }, { "second", 3 }, { "third", 1 }, { "last", 1 } };
+    virQuotaSlow slow[10] = { NULL };
+    g_autoptr(virStoragePoolDef) def = g_new0(virStoragePoolDef, 1);
+    virQuotaSlow more = NULL;
+    size_t n = 0;
+    size_t i;
+    int ret = 0;
+
+    for (i = 0; i < G_N_ELEMENTS(tenants); i++) {
+        unsigned int got = 0;
+
+        g_free(def->name);
+        def->name = g_strdup(tenants[i].pool);
+        while (n < G_N_ELEMENTS(slow) && virQuotaSlowBegin(def, &slow[n]) == 0) {
+            got++;
+            n++;
+        }
+        if (got != tenants[i].most) {
+            fprintf(stderr, "pool '%s' got %u, should get %u\n",
+                    tenants[i].pool, got, tenants[i].most);
+            ret = -1;
+        }
+    }
+
+    if (virQuotaSlowBegin(def, &more) == 0) {
+        fprintf(stderr, "more than %zu\n", n);
+        ret = -1;
+    }
+    for (i = 0; i < n; i++)
+        virQuotaSlowEnd(&slow[i]);
+    if (virQuotaSlowBegin(def, &more) < 0)
+        ret = -1;
+    virQuotaSlowEnd(&more);
+    virQuotaSlowEnd(&more);
+    virResetLastError();
+    return ret;
+}
+
+
 static int
 mymain(void)
 {
@@ -346,6 +392,9 @@ mymain(void)
     DO_TEST_LAYOUT("unknown element of a layout",
                    "<quota:layout type='striped'><quota:legs>2</quota:legs></quota:layout>",
                    "unknown element 'legs'");
+
+    if (virTestRun("verbs that take long", testSlow, NULL) < 0)
+        ret = -1;
 
     if (virTestRun("report", testReport, NULL) < 0)
         ret = -1;

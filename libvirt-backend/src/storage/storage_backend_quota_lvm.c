@@ -152,37 +152,37 @@ virQuotaPoolSetMetadataActive(virStoragePoolDef *def,
 
 
 /* LVM checks a thin pool while it has the group locked, and other tenants do not
- * grow for as long as that takes.  Checks it before, with nothing locked.  Returns
+ * grow for as long as that takes.  Checks it before, with nothing locked.  *@good is
  * whether it is all right: if not, LVM has to find that, and say it. */
-static bool
+static int
 virQuotaPoolThinCheck(virStoragePoolObj *pool,
-                      const char *name)
+                      const char *name,
+                      bool *good)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_auto(virQuotaSlow) slow = false;
-    bool good;
+    g_auto(virQuotaSlow) slow = NULL;
+
+    *good = false;
 
     /* left by a check that was killed: the pool cannot be activated beside it */
     virQuotaPoolSetMetadataActive(def, name, false);
 
-    if (virQuotaSlowBegin(def, &slow) < 0) {
-        virResetLastError();
-        return false;
-    }
+    if (virQuotaSlowBegin(def, &slow) < 0)
+        return -1;
 
     if (!virQuotaPoolSetMetadataActive(def, name, true))
-        return false;
+        return 0;
 
     virStoragePoolObjIncrAsyncjobs(pool);
     virObjectUnlock(pool);
 
-    good = lvm_thin_check(def->source.name, name);
+    *good = lvm_thin_check(def->source.name, name);
 
     virObjectLock(pool);
     virStoragePoolObjDecrAsyncjobs(pool);
 
     virQuotaPoolSetMetadataActive(def, name, false);
-    return good;
+    return 0;
 }
 
 
@@ -201,7 +201,8 @@ virQuotaPoolStart(virStoragePoolObj *pool)
     if (quota_name_format_lv(def->source.tenant, QUOTA_THIN_POOL_VOLUME, name) < 0)
         return -1;
 
-    checked = virQuotaPoolThinCheck(pool, name);
+    if (virQuotaPoolThinCheck(pool, name, &checked) < 0)
+        return -1;
 
     if (!(tenant = virQuotaTenantBegin(def, "pool-start")) ||
         virQuotaTenantDefine(tenant, def) < 0)

@@ -129,7 +129,7 @@ virQuotaVolBuildFrom(virStoragePoolObj *pool,
                      unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_auto(virQuotaSlow) slow = false;
+    g_auto(virQuotaSlow) slow = NULL;
     g_autoptr(virQuotaWriter) writer = NULL;
     bool file = inputvol->type == VIR_STORAGE_VOL_FILE;
     bool convert;
@@ -270,7 +270,7 @@ virQuotaVolWipe(virStoragePoolObj *pool,
                 unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_auto(virQuotaSlow) slow = false;
+    g_auto(virQuotaSlow) slow = NULL;
     g_autoptr(virQuotaWriter) writer = NULL;
 
     if (!vol->target.sparse && virStorageSourceHasBacking(&vol->target)) {

@@ -475,7 +475,7 @@ virQuotaVolBuild(virStoragePoolObj *pool,
                  unsigned int flags G_GNUC_UNUSED)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_auto(virQuotaSlow) slow = false;
+    g_auto(virQuotaSlow) slow = NULL;
 
     /* A snapshot has its origin's header */
     if (((!vol->target.sparse || vol->target.encryption) &&

@@ -115,7 +115,7 @@ virQuotaVolDeleteOnce(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     bool withSnapshots = *flags & VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS;
-    g_auto(virQuotaSlow) slow = false;
+    g_auto(virQuotaSlow) slow = NULL;
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
     const LvmLv *lv;

@@ -93,8 +93,9 @@ virQuotaTenantBegin(virStoragePoolDef *def,
 void
 virQuotaTenantFree(virQuotaTenant *tenant);
 
-/* A verb that takes long: set by virQuotaSlowBegin, ended with its scope. */
-typedef bool virQuotaSlow;
+/* A verb that takes long, by the name of its pool: set by virQuotaSlowBegin, ended
+ * with its scope.  NULL: none. */
+typedef char *virQuotaSlow;
 
 int
 virQuotaSlowBegin(virStoragePoolDef *def,

@@ -115,7 +115,7 @@ virQuotaVolResize(virStoragePoolObj *pool,
                   unsigned int flags)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_auto(virQuotaSlow) slow = false;
+    g_auto(virQuotaSlow) slow = NULL;
     virErrorPtr err;
     bool ran = false;
     int ret;

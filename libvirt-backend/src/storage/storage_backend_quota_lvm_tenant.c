@@ -16,6 +16,7 @@
 #include "thin-status.h"
 #include "virerror.h"
 #include "virlog.h"
+#include "virthread.h"
 
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
@@ -24,7 +25,10 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_tenant");
 /* Half of max_workers, as libvirtd has it by default */
 #define SLOW_VERBS_MAX 10
 
-static int slowVerbs;
+/* How many run, in all and by pool */
+static virMutex slowLock = VIR_MUTEX_INITIALIZER;
+static unsigned int slowVerbs;
+static GHashTable *slowPools;
 
 
 /**
@@ -85,34 +89,54 @@ virQuotaTenantFree(virQuotaTenant *tenant)
 /**
  * virQuotaSlowBegin:
  * @def: pool definition
- * @slow: false
+ * @slow: NULL
  *
  * For what copies, zeroes or waits.  Refused when as many run already as leave
- * half of libvirtd's workers, by default, to the verbs of others.
+ * half of libvirtd's workers, by default, to the verbs of others.  A pool has one
+ * as long as there is any left, and more as long as there are more for the others.
  */
 int
 virQuotaSlowBegin(virStoragePoolDef *def,
                   virQuotaSlow *slow)
 {
-    if (g_atomic_int_add(&slowVerbs, 1) < SLOW_VERBS_MAX) {
-        *slow = true;
-        return 0;
+    VIR_LOCK_GUARD lock = virLockGuardLock(&slowLock);
+    unsigned int left = SLOW_VERBS_MAX - slowVerbs;
+    unsigned int own;
+
+    if (!slowPools)
+        slowPools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    own = GPOINTER_TO_UINT(g_hash_table_lookup(slowPools, def->name));
+    if (left == 0 || own >= left) {
+        virReportError(VIR_ERR_RESOURCE_BUSY,
+                       _("%1$u operations on volumes of quota-lvm pools that take long are running, %2$u of them on pool '%3$s', and no more may run: try again when one has ended"),
+                       slowVerbs, own, def->name);
+        return -1;
     }
 
-    g_atomic_int_add(&slowVerbs, -1);
-    virReportError(VIR_ERR_RESOURCE_BUSY,
-                   _("%1$d operations on volumes of quota-lvm pools that take long are running, which is as many as may: try again with pool '%2$s' when one has ended"),
-                   SLOW_VERBS_MAX, def->name);
-    return -1;
+    g_hash_table_insert(slowPools, g_strdup(def->name), GUINT_TO_POINTER(own + 1));
+    slowVerbs++;
+    *slow = g_strdup(def->name);
+    return 0;
 }
 
 
 void
 virQuotaSlowEnd(virQuotaSlow *slow)
 {
-    if (*slow)
-        g_atomic_int_add(&slowVerbs, -1);
-    *slow = false;
+    VIR_LOCK_GUARD lock = virLockGuardLock(&slowLock);
+    unsigned int own;
+
+    if (!*slow)
+        return;
+
+    own = GPOINTER_TO_UINT(g_hash_table_lookup(slowPools, *slow));
+    if (own > 1)
+        g_hash_table_insert(slowPools, g_strdup(*slow), GUINT_TO_POINTER(own - 1));
+    else
+        g_hash_table_remove(slowPools, *slow);
+    slowVerbs--;
+    g_clear_pointer(slow, g_free);
 }
 
 
@@ -131,7 +155,7 @@ virQuotaPoolWait(virStoragePoolObj *pool,
                  virStorageVolDef *vol,
                  LvmRefusal *why)
 {
-    g_auto(virQuotaSlow) slow = false;
+    g_auto(virQuotaSlow) slow = NULL;
     virErrorPtr refused;
     bool ready = false;
 
