@@ -272,23 +272,52 @@ qemuQuotaGetLedgerPath(const virStorageSource *src)
 
 
 /**
+ * qemuQuotaOpenLedger:
+ * @src: storage source under a quota
+ *
+ * Returns a descriptor of the ledger for QEMU, or -1. Each filter gets an open
+ * file description of its own: the ledger tells by it whether the filter is
+ * still alive.
+ *
+ * The descriptor needs no security label: AppArmor does not mediate memory
+ * files.  QEMU cannot open the file anew, since it belongs to root.
+ */
+static int
+qemuQuotaOpenLedger(const virStorageSource *src)
+{
+    const char *pool = src->srcpool ? src->srcpool->pool : src->quota->tenant;
+    g_autofree char *path = NULL;
+    int fd = quota_ledger_descriptor(src->quota->group, src->quota->tenant);
+
+    if (fd >= 0)
+        return fd;
+
+    path = qemuQuotaGetLedgerPath(src);
+
+    if (fd == -ENOENT) {
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("storage pool '%1$s' has no ledger '%2$s': start or refresh the pool, or start quota-lvmd"),
+                       pool, path);
+    } else {
+        virReportSystemError(-fd, _("ledger '%1$s' of storage pool '%2$s' %3$s"),
+                             path, pool, quota_ledger_strerror(fd));
+    }
+    return -1;
+}
+
+
+/**
  * qemuQuotaPrepareHostStorageSource:
  * @src: storage source
  * @priv: private data of the VM
  *
- * Open the ledger for the filter above @src, if there is to be one. Each
- * filter gets an open file description of its own: the ledger tells by it
- * whether the filter is still alive.
- *
- * The descriptor needs no security label: AppArmor does not mediate memory
- * files.  QEMU cannot open the file anew, since it belongs to root.
+ * Open the ledger for the filter above @src, if there is to be one.
  */
 int
 qemuQuotaPrepareHostStorageSource(virStorageSource *src,
                                   qemuDomainObjPrivate *priv)
 {
     qemuDomainStorageSourcePrivate *srcpriv = NULL;
-    g_autofree char *path = NULL;
     VIR_AUTOCLOSE fd = -1;
 
     if (!src->quota)
@@ -297,23 +326,8 @@ qemuQuotaPrepareHostStorageSource(virStorageSource *src,
     if (qemuQuotaCheckZeroed(src) < 0)
         return -1;
 
-    path = qemuQuotaGetLedgerPath(src);
-
-    if ((fd = quota_ledger_descriptor(src->quota->group, src->quota->tenant)) < 0) {
-        if (fd == -ENOENT) {
-            virReportError(VIR_ERR_OPERATION_FAILED,
-                           _("storage pool '%1$s' has no ledger '%2$s': start or refresh the pool, or start quota-lvmd"),
-                           src->srcpool ? src->srcpool->pool : src->quota->tenant,
-                           path);
-        } else {
-            virReportSystemError(-fd,
-                                 _("ledger '%1$s' of storage pool '%2$s' %3$s"),
-                                 path,
-                                 src->srcpool ? src->srcpool->pool : src->quota->tenant,
-                                 quota_ledger_strerror(fd));
-        }
+    if ((fd = qemuQuotaOpenLedger(src)) < 0)
         return -1;
-    }
 
     qemuQuotaDetectAllocation(src);
 
@@ -338,11 +352,8 @@ qemuQuotaRenewLedger(virDomainObj *vm,
     VIR_AUTOCLOSE fd = -1;
     int rc;
 
-    if ((fd = quota_ledger_descriptor(src->quota->group, src->quota->tenant)) < 0) {
-        virReportSystemError(-fd, _("ledger of tenant '%1$s' %2$s"),
-                             src->quota->tenant, quota_ledger_strerror(fd));
+    if ((fd = qemuQuotaOpenLedger(src)) < 0)
         return -1;
-    }
 
     qemuFDPassAddFD(renewed, &fd, NULL);
 

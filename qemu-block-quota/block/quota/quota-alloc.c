@@ -28,9 +28,6 @@
 #include "quota-sample.h"
 #include "quota-waits.h"
 
-/* A thin pool's chunk is a multiple of 64 KiB up to this. */
-#define QUOTA_CHUNK_MAX_BYTES (1 * GiB)
-
 /* What a file system allocates at least. */
 #define QUOTA_FILE_BLOCK_BYTES (4 * KiB)
 
@@ -122,13 +119,9 @@ static int coroutine_fn quota_co_refresh_map(BlockDriverState *bs,
                                              uint32_t epoch)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_state state;
-    uint64_t chunk_bytes;
+    uint64_t chunk_bytes = quota_map_ledger_chunk(s);
 
-    quota_state_read(s->ledger, &state);
-    chunk_bytes = state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES;
-    if (chunk_bytes % QUOTA_CHUNK_DEFAULT_BYTES ||
-        chunk_bytes > QUOTA_CHUNK_MAX_BYTES) {
+    if (!chunk_bytes) {
         return -EUCLEAN;
     }
     if (chunk_bytes != s->map->chunk_bytes) {

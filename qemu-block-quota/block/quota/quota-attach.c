@@ -165,10 +165,17 @@ static void quota_attach_error(BDRVQuotaState *s,
     }
 }
 
+/* Nothing that the ledger of @s charges is known yet.  A size that cannot be is told
+ * when the first write is refused for it. */
+static void quota_begin_map(BDRVQuotaState *s, int64_t length)
+{
+    quota_map_reset(s, quota_map_ledger_chunk(s) ?: QUOTA_CHUNK_DEFAULT_BYTES,
+                    length);
+}
+
 int quota_attach(BlockDriverState *bs, Error **errp)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_state state;
     int64_t length;
     int ret;
 
@@ -213,8 +220,7 @@ int quota_attach(BlockDriverState *bs, Error **errp)
     if (quota_is_private(s) && s->opts.allocation) {
         quota_sample(bs);
     }
-    quota_state_read(s->ledger, &state);
-    quota_map_reset(s, state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES, length);
+    quota_begin_map(s, length);
     return 0;
 }
 
@@ -258,7 +264,6 @@ int quota_reattach_prepare(BlockDriverState *bs, const QuotaOptions *opts,
 void quota_reattach_commit(BlockDriverState *bs, QuotaAttachment *attachment)
 {
     BDRVQuotaState *s = bs->opaque;
-    struct quota_state state;
 
     if (!attachment->ledger) {
         return;
@@ -270,9 +275,7 @@ void quota_reattach_commit(BlockDriverState *bs, QuotaAttachment *attachment)
     *attachment = (QuotaAttachment) {};
 
     /* What was charged is charged in the old one. */
-    quota_state_read(s->ledger, &state);
-    quota_map_reset(s, state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES,
-                    bs->total_sectors * BDRV_SECTOR_SIZE);
+    quota_begin_map(s, bs->total_sectors * BDRV_SECTOR_SIZE);
 }
 
 void quota_reattach_abort(QuotaAttachment *attachment)

@@ -19,11 +19,15 @@
 
 #include "qemu/bitmap.h"
 #include "qemu/coroutine.h"
+#include "qemu/units.h"
 
 #include "quota-map.h"
 
 /* A larger map (2 EiB of 64 KiB chunks) is a mistake. */
 #define QUOTA_MAP_MAX_CHUNKS (INT64_C(1) << 45)
+
+/* A thin pool's chunk is a multiple of 64 KiB up to this. */
+#define QUOTA_CHUNK_MAX_BYTES (1 * GiB)
 
 /* How often to check whether a snapshot has been taken. */
 #define QUOTA_EPOCH_POLL_NS (1 * SCALE_MS)
@@ -51,6 +55,18 @@ static void quota_map_replace(BDRVQuotaState *s, QuotaMap *map)
     if (old) {
         g_free_rcu(old, rcu);
     }
+}
+
+uint64_t quota_map_ledger_chunk(BDRVQuotaState *s)
+{
+    struct quota_state state;
+
+    quota_state_read(s->ledger, &state);
+    if (state.chunk_bytes % QUOTA_CHUNK_DEFAULT_BYTES ||
+        state.chunk_bytes > QUOTA_CHUNK_MAX_BYTES) {
+        return 0;
+    }
+    return state.chunk_bytes ?: QUOTA_CHUNK_DEFAULT_BYTES;
 }
 
 void quota_map_reset(BDRVQuotaState *s, uint64_t chunk_bytes,

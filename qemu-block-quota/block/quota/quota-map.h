@@ -32,6 +32,8 @@ bool quota_map_enter(BDRVQuotaState *s, int64_t offset, int64_t bytes,
 
 /* The other functions: with BDRVQuotaState.lock, or with no I/O in flight. */
 
+/* quota_map_ledger_chunk: the chunk size that the ledger says; 0: none can be. */
+uint64_t quota_map_ledger_chunk(BDRVQuotaState *s);
 /* quota_map_reset: forget all chunks and begin the volume's current epoch. */
 void quota_map_reset(BDRVQuotaState *s, uint64_t chunk_bytes,
                      int64_t length_bytes);
