@@ -27,6 +27,10 @@
 #define OPERATION_BITS 48
 #define OPERATION_MASK ((UINT64_C(1) << OPERATION_BITS) - 1)
 
+/* A reader tries again if the register changed meanwhile.  Adding reads at each of
+ * its own tries, so that this number is smaller. */
+#define READ_TRIES 1000
+
 static uint64_t name_operation(unsigned index, uint64_t operation)
 {
     return (uint64_t)(index + 1) << OPERATION_BITS | operation;
@@ -58,7 +62,7 @@ int quota_register_read(const struct quota_ledger *ledger, unsigned volume,
 {
     const struct quota_register *reg = register_of(ledger, volume, scope);
 
-    for (int i = 0; i < QUOTA_TRIES; i++) {
+    for (int i = 0; i < READ_TRIES; i++) {
         const struct quota_entry *entry;
         int writer;
 

@@ -128,6 +128,20 @@ policy(void)
     ring();
 }
 
+/* Another word each time that somebody could swap it. */
+static void
+restless(void)
+{
+    struct quota_writer_words *words = &file->volumes[0].writers[0];
+
+    for (uint64_t n = 0; n < 10000; n++) {
+        quota_store(&file->counters.reserved.last, UINT64_C(1) << 48 | n << 1);
+        quota_store(&words->lease, 1 + n % 1000);
+        quota_store(&words->done[QUOTA_OF_TENANT], n % 2);
+    }
+    ring();
+}
+
 /* Any word but the header. */
 static void
 word(void)
@@ -261,6 +275,7 @@ static const struct attack {
     { "reason", reason },
     { "slots", slots },
     { "policy", policy },
+    { "restless", restless },
     { "word", word },
     { "header", header },
     { "locks", locks },
@@ -299,7 +314,8 @@ main(int argc, char **argv)
     }
 
     waiter_path = argv[1];
-    is_waiting = now == ATTACKS || strcmp(argv[2], "answer") == 0;
+    is_waiting = now == ATTACKS || strcmp(argv[2], "answer") == 0 ||
+        strcmp(argv[2], "restless") == 0;
     if (is_waiting && pthread_create(&thread, NULL, waiter, NULL) != 0) {
         fprintf(stderr, "hostile: cannot start a thread\n");
         return 1;
