@@ -225,8 +225,8 @@ check_same(struct findings *result, const char *what, uint64_t truth,
                   ledger);
 }
 
-/* check_over_count: more is counted than there is, with nothing in flight, by
- * a sample that is newer than this look; until @end, which is that of all tenants. */
+/* check_over_count: a sample that was taken after this check began still exceeds the
+ * kernel's count.  Waits for one until @end. */
 static bool
 check_over_count(const LvmTenant *lvm, struct quota_ledger *ledger, gint64 end,
                  struct quota_usage *usage, uint64_t *thin_bytes)
@@ -338,9 +338,9 @@ check_ledger(struct findings *result, const LvmGroup *group,
 void
 findings_check_usage(const LvmGroup *group, GPtrArray *results)
 {
-    gint64 end = g_get_monotonic_time() + CHECK_SAMPLE_USEC;
-
     for (guint i = 0; i < results->len; i++) {
+        /* each its own: a forged ledger must not use up the time of others */
+        gint64 end = g_get_monotonic_time() + CHECK_SAMPLE_USEC;
         struct findings *result = g_ptr_array_index(results, i);
         const LvmTenant *lvm =
             result->tenant && g_str_equal(result->group, group->name)
