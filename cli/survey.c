@@ -35,7 +35,7 @@ survey_ledger_open(const LvmTenant *lvm, struct quota_ledger **ledger)
 const char *
 survey_ledger_remedy(int error)
 {
-    /* whoever makes ledgers leaves one alone that he cannot open for these */
+    /* programs that create ledgers do not replace one after these errors */
     switch (error < 0 ? -error : error) {
     case EACCES:
     case EPERM:

@@ -14,7 +14,7 @@
 enum growth_outcome {
     GROWTH_DONE,                /* the pool is larger now */
     GROWTH_NOT_NEEDED,          /* LVM's numbers left nothing to do */
-    GROWTH_SHORT,               /* the group had not the extents after all */
+    GROWTH_SHORT,               /* the group lacked the extents after all */
     GROWTH_BUSY,                /* another host keeps LVM from changing it */
     GROWTH_GONE,                /* LVM knows no such tenant */
     GROWTH_REPLACED,            /* its thin pool is another one by now */

@@ -27,18 +27,18 @@
 #define SAMPLER_PAUSE_US 5000
 /* Never sample faster than this, however often a tenant rings. */
 #define SAMPLER_GAP_US 500
-/* Nor longer than for one part in so many of a processor's time, and a second in
- * advance: what a sample costs is the tenant's to choose, who names the volumes. */
+/* A sampler may use 1/SAMPLER_SHARE of a processor, and a second in advance: the
+ * tenant names the volumes and so controls the cost of a sample. */
 #define SAMPLER_SHARE 5
 #define SAMPLER_BURST_NS (INT64_C(1000) * 1000 * 1000)
 #define SAMPLER_REST_US 50000
 /* The log says the same of a tenant once in this time. */
 #define SAMPLER_QUIET_NS (10000 * NS_PER_MS)
-/* Samples that are not published for so long, one after the other, are kept out by
- * a ledger that is mad. */
+/* If no sample can be published for this long, the ledger is forged and is
+ * replaced. */
 #define SAMPLER_UNPUBLISHED_NS (2000 * NS_PER_MS)
-/* What can be in flight when the kernel has been asked: the ledger says more only if
- * it is forged, and room is made for the rest when it has been written. */
+/* Upper bound for bytes in flight.  Only a forged ledger says more; real writes beyond
+ * it appear in the next sample. */
 #define SAMPLER_IN_FLIGHT_BYTES QUOTA_REQUEST_MAX_BYTES
 
 enum sampler_trouble {
@@ -267,8 +267,8 @@ sampler_take_lvm(Sampler *sampler, const LvmTenant *lvm)
     });
 }
 
-/* sampler_renew_ledger: use the ledger that now has the name, or create one if that
- * is @spoilt.  False: there is none. */
+/* sampler_renew_ledger: give the ledger back its name, use the one that now has it, or
+ * create one if there is none or it is @spoilt.  False: there is none. */
 static bool
 sampler_renew_ledger(Sampler *sampler, bool spoilt)
 {
@@ -297,7 +297,8 @@ sampler_renew_ledger(Sampler *sampler, bool spoilt)
         return true;
     sampler_log(sampler, spoilt ? LOG_WARNING : LOG_INFO, spoilt
                 ? "ledger contradicted itself and was recreated: writers of the "
-                  "old one get ENOSPC until their guest restarts"
+                  "old one get ENOSPC until their guest is resumed with virsh "
+                  "resume, or restarted"
                 : "ledger was replaced: using the new one");
     return true;
 }
@@ -457,8 +458,8 @@ sampler_log_refusal(Sampler *sampler, const struct quota_usage *usage,
                     "vgextend %s DEVICE", used, limit, sampler->group);
 }
 
-/* sampler_unpublished: another process has published meanwhile, or forges that, time
- * and again since @since_ns; 0: the time before it was not so. */
+/* sampler_unpublished: a sample could not be published: another process published a
+ * newer one, or pretends to.  @since_ns: the first failure in a row; 0: none before. */
 static bool
 sampler_unpublished(Sampler *sampler, uint64_t since_ns)
 {

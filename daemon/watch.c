@@ -2,8 +2,8 @@
 /*
  * watch.c: inotify on the directory of ledgers and on each group's in it.
  *
- * Only names are reported, for files whose name a tenant could have: locks
- * and half-made ledgers begin with a dot.
+ * Only names are reported, for files whose name a tenant could have: locks, the
+ * socket of quota-ledgerd and links before their renaming begin with a dot.
  */
 #include <errno.h>
 #include <gio/gio.h>

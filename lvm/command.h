@@ -2,7 +2,7 @@
 /*
  * command.h: build and run one command of LVM, and interpret how it ended.
  *
- * LVM's commands are named in lvm/ and nowhere else.  No shell sees an argument.
+ * LVM's commands are named in lvm/ and nowhere else.  No shell parses an argument.
  */
 #ifndef LVM_COMMAND_H
 #define LVM_COMMAND_H

@@ -163,8 +163,8 @@ lvm_hold_publish(LvmHold *hold)
     quota_doorbell_ring(hold->ledger);
 }
 
-/* Before LVM gives anything.  A ledger that is missing, and not to be made here,
- * quota-lvmd makes from LVM; one that is there must be charged. */
+/* Charge before LVM allocates.  If the ledger is missing and this program does not
+ * create ledgers, skip: quota-lvmd will build it from LVM. */
 static bool
 lvm_hold_charge(LvmHold *hold, uint64_t bytes, LvmRefusal *why)
 {
@@ -243,8 +243,8 @@ lvm_hold_check_unused(LvmHold *hold, const LvmPlan *plan, LvmRefusal *why)
     return true;
 }
 
-/* The epoch begins now and then, so that writes stop counting on their chunks: the
- * group is not locked, and whoever has the lock may end it.  The next try ends it. */
+/* Begin the epoch again in each slice: without the group's lock, another program may
+ * end it at any time.  The next try of the verb ends it, or the next publication. */
 static void
 lvm_wait_epoch(const LvmRefusal *why)
 {
@@ -321,7 +321,7 @@ lvm_hold_begin_epoch(LvmHold *hold, const LvmStep *step, LvmRefusal *why)
     return false;
 }
 
-/* While none of the volume's writes counts on a chunk being its own. */
+/* Run the step while no write in flight relies on an earlier charge. */
 static bool
 lvm_hold_run_in_epoch(LvmHold *hold, const LvmStep *step, LvmRefusal *why)
 {

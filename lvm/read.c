@@ -308,19 +308,3 @@ lvm_tenants_read(const char *group, LvmRefusal *why)
     }
     return g_steal_pointer(&tenants);
 }
-
-LvmTenant *
-lvm_tenant_read(const char *group, const char *tenant, LvmRefusal *why)
-{
-    g_autoptr(LvmGroup) view = lvm_group_read(group, why);
-    LvmTenant *found;
-
-    if (!view)
-        return NULL;
-    found = lvm_group_find_tenant(view, tenant);
-    if (!found) {
-        lvm_refuse(why, LVM_WHY_NO_TENANT, group, tenant, NULL, NULL);
-        return NULL;
-    }
-    return lvm_tenant_ref(found);
-}

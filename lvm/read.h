@@ -37,10 +37,6 @@ GPtrArray *lvm_groups_read(const char *group, LvmRefusal *why);
  * name.  The result keeps no view: see LvmTenant. */
 GPtrArray *lvm_tenants_read(const char *group, LvmRefusal *why);
 
-/* lvm_tenant_read: one tenant; NULL with LVM_WHY_NO_TENANT when LVM has none. */
-LvmTenant *lvm_tenant_read(const char *group, const char *tenant,
-                           LvmRefusal *why);
-
 #pragma GCC visibility pop
 
 #endif

@@ -20,7 +20,7 @@ int quota_keep(const char *path, const char *group, const char *tenant,
  * before it answers. */
 int quota_keep_wait(void);
 
-/* quota_keep_drop: tell who keeps the ledger that its name is gone. */
+/* quota_keep_drop: tell quota-ledgerd that the name is gone. */
 void quota_keep_drop(const char *path, const char *group, const char *tenant);
 
 #pragma GCC visibility pop

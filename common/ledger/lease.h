@@ -28,8 +28,8 @@ static inline bool quota_lease_spend(struct quota_writer_words *words,
         return false;
     }
     for (int i = 0; i < QUOTA_TRIES; i++) {
-        /* No writer has more than it takes at once and less than what was too
-         * little for a write. */
+        /* A genuine lease is below a new one plus a rest that was too small for
+         * a write. */
         if (units > QUOTA_LEASE_UNITS(lease) || QUOTA_LEASE_UNITS(lease) >
             2 * QUOTA_LEASE_BYTES_MAX / QUOTA_LEASE_UNIT_BYTES) {
             return false;

@@ -337,9 +337,9 @@ static inline bool quota_swap_if(quota_u64 *word, uint64_t *expected,
 }
 
 /*
- * How often a compare-and-swap, or a reading, is tried.  Among honest programs the
- * loser of one try has another's success before it; a word that never stops changing
- * is forged, and must not keep libvirtd or quota-lvmd.
+ * How often a compare-and-swap is tried.  Among honest programs, a failed swap means
+ * that another one succeeded.  A word that changes at every try is forged and must not
+ * block libvirtd or quota-lvmd.
  */
 #define QUOTA_TRIES 10000
 #define QUOTA_RAISE_TRIES 10    /* and then it is raised at the next occasion */

@@ -13,8 +13,10 @@
  * nothing.
  *
  * Every function returns 0 or a negative errno unless it says otherwise.  Only
- * functions with "wait" or "lock" in the name block; none prints or exits.  Any
- * thread may call functions on a ledger at any time.
+ * functions with "wait" or "lock" in the name block, and those that create, open,
+ * restore or unlink a ledger by its name while quota-ledgerd does not answer: for up
+ * to QUOTA_KEEP_SECONDS a try, twice.  None prints or exits.  Any thread may call
+ * functions on a ledger at any time.
  */
 #ifndef QUOTA_LEDGER_H
 #define QUOTA_LEDGER_H
@@ -194,7 +196,6 @@ struct quota_usage {
     uint64_t sample_ns;         /* CLOCK_MONOTONIC of last sample; 0: none */
     uint64_t refused_writes;    /* writes that failed with ENOSPC */
     enum quota_reason reason;   /* by the last sample */
-    bool is_over_limit;         /* used > limit */
 };
 void quota_usage_read(const struct quota_ledger *ledger,
                       struct quota_usage *usage);

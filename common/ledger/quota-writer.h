@@ -72,10 +72,9 @@ void quota_bytes_return(struct quota_writer *writer, uint64_t bytes);
  * Zero-initialise before the first call, but for until_ns.
  */
 struct quota_admission {
-    uint64_t until_ns;          /* CLOCK_MONOTONIC; 0: as long as there are answers.
-                                   These are in the ledger, which every writer of
-                                   the tenant can forge: who serves others, too,
-                                   gives a time */
+    uint64_t until_ns;          /* CLOCK_MONOTONIC; 0: no deadline.  A writer that
+                                   also serves other tenants must set one: any
+                                   writer of the tenant can forge answers */
     uint32_t ticket;            /* doorbell value that must be answered */
     bool is_waiting;
     uint64_t begin_ns;          /* CLOCK_MONOTONIC when it first rang */

@@ -133,5 +133,4 @@ void quota_usage_read(const struct quota_ledger *ledger,
     if (ret == -EUCLEAN || (unsigned)usage->reason >= QUOTA_REASON_MAX) {
         usage->reason = QUOTA_REASON_ACCOUNTING_LOST;
     }
-    usage->is_over_limit = usage->used_bytes > usage->limit_bytes;
 }
