@@ -153,22 +153,25 @@ static void made_name(char name[MADE_NAME_BYTES], const char *group,
 }
 
 /*
- * Whether a file was made to be the ledger that its header says.  Its tenant can
- * forge the header, but neither the name that memfd_create() was given, nor the
+ * -EXDEV: the file was not made to be the ledger that its header says.  Its tenant
+ * can forge the header, but neither the name that memfd_create() was given, nor the
  * owner.
  */
-static bool is_made_as(int fd, uid_t owner, const struct quota_header *header)
+static int check_made_as(int fd, uid_t owner, const struct quota_header *header)
 {
     char link[32], name[MADE_NAME_BYTES];
     char is[MADE_NAME_BYTES + 32] = "", should[MADE_NAME_BYTES + 32];
 
     if (owner != 0 && owner != geteuid()) {
-        return false;
+        return -EXDEV;
     }
     made_name(name, header->group, header->tenant);
     snprintf(should, sizeof(should), "/memfd:%s (deleted)", name);
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    return readlink(link, is, sizeof(is) - 1) > 0 && strcmp(is, should) == 0;
+    if (readlink(link, is, sizeof(is) - 1) < 0) {
+        return -errno;
+    }
+    return strcmp(is, should) == 0 ? 0 : -EXDEV;
 }
 
 int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
@@ -228,8 +231,8 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
         ret = -EBADFD;
         goto fail;
     }
-    if (!is_made_as(l->fd, st.st_uid, &l->header)) {
-        ret = -EXDEV;
+    ret = check_made_as(l->fd, st.st_uid, &l->header);
+    if (ret < 0) {
         goto fail;
     }
     /* Map zeroes past the end of an older file: reads there need no check, and

@@ -246,6 +246,20 @@ static void test_newer_minor(void)
     assert_made_anew();
 }
 
+/* A file that was made as its header says. */
+static int made_as(struct quota_header *header)
+{
+    g_autofree char *name = g_strdup_printf("quota-lvm:%s/%s", header->group,
+                                            header->tenant);
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    header->checksum = scratch_checksum(header);
+    g_assert_cmpint(ftruncate(fd, sizeof(struct quota_ledger_file)), ==, 0);
+    g_assert_cmpint(pwrite(fd, header, sizeof(*header), 0), ==, sizeof(*header));
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, SCRATCH_SEALS), ==, 0);
+    return fd;
+}
+
 /* The checksum is no secret: each field is looked at all the same. */
 static void test_forged_header(void)
 {
@@ -275,10 +289,7 @@ static void test_forged_header(void)
     memcpy(header.tenant, "../acme", 8);
     forge(&header);
     assert_refused(-EXDEV);
-    fd = memfd_create("quota-lvm:vg0/../acme", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    g_assert_cmpint(ftruncate(fd, sizeof(struct quota_ledger_file)), ==, 0);
-    g_assert_cmpint(pwrite(fd, &header, sizeof(header), 0), ==, sizeof(header));
-    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, SCRATCH_SEALS), ==, 0);
+    fd = made_as(&header);
     g_assert_cmpint(quota_ledger_open_fd(fd, true, &ledger), ==, 0);
     close(fd);
     g_assert_false(quota_ledger_is_current(ledger));
@@ -288,7 +299,12 @@ static void test_forged_header(void)
     header = good;
     memset(header.group, 'x', QUOTA_GROUP_MAX_BYTES);
     forge(&header);
-    assert_refused(-EXDEV);             /* longer than the path */
+    assert_refused(-EXDEV);
+    fd = made_as(&header);              /* longer than the path */
+    g_assert_cmpint(quota_ledger_name("vg0", "acme", fd), ==, 0);
+    assert_refused(-EXDEV);
+    close(fd);
+    assert_made_anew();
 
     /* Another tenant's, or group's, under this one's name. */
     header = good;

@@ -309,6 +309,25 @@ static void test_forged_header(void)
     quota_ledger_unlink("vg0", "globex");
 }
 
+/* Whether a ledger is used is asked of the kernel: words of it can be forged. */
+static void test_in_use(void)
+{
+    struct quota_ledger *ledger;
+    struct quota_writer *writer;
+
+    g_assert_false(quota_ledger_is_in_use("vg0", "acme"));
+    g_assert_true(quota_ledger_is_in_use("vg0", "a/b"));
+    ledger = scratch_ledger("acme");
+    atomic_store(&quota_writer_at(ledger, 0)->owner, 1);
+    atomic_store(&ledger->file->counters.volumes, 1);
+    g_assert_false(quota_ledger_is_in_use("vg0", "acme"));
+    writer = scratch_writer(ledger, "disk");
+    g_assert_true(quota_ledger_is_in_use("vg0", "acme"));
+    quota_writer_detach(writer);
+    quota_ledger_close(ledger);
+    quota_ledger_unlink("vg0", "acme");
+}
+
 /* The directory's name leaves no room for the socket's. */
 static void test_long_directory(void)
 {
@@ -338,6 +357,7 @@ int main(int argc, char **argv)
     g_test_add_func("/unkept/missing", test_missing);
     g_test_add_func("/unkept/other-process", test_other_process);
     g_test_add_func("/unkept/forged-header", test_forged_header);
+    g_test_add_func("/unkept/in-use", test_in_use);
     g_test_add_func("/unkept/long-directory", test_long_directory);
     return scratch_run();
 }

@@ -128,6 +128,11 @@ WRAP(int, symlink, (const char *to, const char *path))
     return fails() ? -1 : __real_symlink(to, path);
 }
 
+WRAP(ssize_t, readlink, (const char *path, char *target, size_t size))
+{
+    return fails() ? -1 : __real_readlink(path, target, size);
+}
+
 WRAP(int, memfd_create, (const char *name, unsigned flags))
 {
     if (refused_memfd_flags & flags) {
