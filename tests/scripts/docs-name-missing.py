@@ -251,8 +251,15 @@ class Document:
             if re.fullmatch(r'[\d-]+', where):
                 if max(map(int, filter(None, where.split('-')))) > text.count('\n'):
                     self.problem(number, f"'{path}' has no line {where}")
-            elif re.sub(r'\(\)$', '', where) not in text:
+            elif not self.has_name(path, re.sub(r'\(\)$', '', where), text):
                 self.problem(number, f"'{path}' does not have '{where}'")
+
+    @staticmethod
+    def has_name(path, name, text):
+        """A function of a C file stands there only if it is defined, not called."""
+        if path.endswith('.c') and re.search(rf'\b{re.escape(name)}\(', text):
+            return re.search(rf'^(?:[a-z][\w *]*[ *])?{re.escape(name)}\(', text, re.M)
+        return name in text
 
     def check_link(self, target, number):
         if re.match(r'[a-z]+:', target):
