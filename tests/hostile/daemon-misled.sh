@@ -73,7 +73,7 @@ attack() {
     wait_for 60 "$1: acme to be sampled again" "$WRITER" ring $ACME 3 5 >/dev/null
 }
 
-for name in no-volumes demand in-flight answer reason slots policy restless word header locks hole size writes all; do
+for name in no-volumes demand in-flight answer stall reason slots policy restless word header locks hole size writes all; do
     attack "$name"
 done
 quota-lvm check

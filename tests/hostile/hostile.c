@@ -92,6 +92,16 @@ answer(void)
     quota_store(&file->sample.sample_ns, quota_clock_ns());
 }
 
+/* Answered, and told to wait, as often as somebody asks. */
+static void
+stall(void)
+{
+    for (unsigned n = 0; n < 10000; n++) {
+        quota_store(&file->sample.reason, QUOTA_REASON_NONE);
+        quota_store(&file->sample.answered, quota_load(&file->counters.doorbell));
+    }
+}
+
 /* At its limit and not, as often as it is looked at. */
 static void
 reason(void)
@@ -272,6 +282,7 @@ static const struct attack {
     { "demand", demand },
     { "in-flight", in_flight },
     { "answer", answer },
+    { "stall", stall },
     { "reason", reason },
     { "slots", slots },
     { "policy", policy },
@@ -291,7 +302,7 @@ main(int argc, char **argv)
     uint64_t done[ATTACKS] = { 0 };
     uint64_t end_ns;
     pthread_t thread;
-    size_t now = 0;
+    size_t now = 0, stalls = 0;
     bool is_waiting;
     int ret;
 
@@ -306,6 +317,8 @@ main(int argc, char **argv)
     }
     file = ledger->file;
     state = strtoull(argv[4], NULL, 0) | 1;
+    while (attacks[stalls].run != stall)
+        stalls++;
     while (now < ATTACKS && strcmp(attacks[now].name, argv[2]) != 0)
         now++;
     if (now == ATTACKS && strcmp(argv[2], "all") != 0) {
@@ -314,8 +327,8 @@ main(int argc, char **argv)
     }
 
     waiter_path = argv[1];
-    is_waiting = now == ATTACKS || strcmp(argv[2], "answer") == 0 ||
-        strcmp(argv[2], "restless") == 0;
+    is_waiting = now == ATTACKS || attacks[now].run == answer ||
+        attacks[now].run == stall || attacks[now].run == restless;
     if (is_waiting && pthread_create(&thread, NULL, waiter, NULL) != 0) {
         fprintf(stderr, "hostile: cannot start a thread\n");
         return 1;
@@ -323,6 +336,10 @@ main(int argc, char **argv)
     end_ns = quota_clock_ns() + strtoull(argv[3], NULL, 0) * 1000000000;
     while (quota_clock_ns() < end_ns) {
         size_t i = now < ATTACKS ? now : any() % ATTACKS;
+
+        /* For as long as a wait must not take, and nothing else. */
+        if (now == ATTACKS && quota_clock_ns() / 1000000000 % 10 < 4)
+            i = stalls;
 
         for (unsigned n = 0; n < 16; n++, done[i]++)
             attacks[i].run();
