@@ -94,7 +94,7 @@ check_device(struct findings *result, const LvmLv *lv)
         return;                 /* not active: nothing to compare with */
     if (device.is_suspended)
         check_add(result, "suspended", lv->name, REMEDY_LVM,
-                  "LV %s is suspended: who writes to it waits", lv->name);
+                  "LV %s is suspended: writes to it wait", lv->name);
     if (device.has_new_table)
         check_add(result, "interrupted", lv->name, REMEDY_LVM,
                   "LV %s has a new table that is not in use: a command was "
@@ -204,8 +204,8 @@ check_untagged(struct findings *result, const LvmGroup *group)
         pool = *lv->pool ? lvm_group_find_lv(group, lv->pool) : NULL;
         if (pool && g_strcmp0(pool->tenant, result->tenant) == 0)
             check_add(result, "untagged", lv->name, REMEDY_TAG,
-                      "thin volume %s is in the tenant's thin pool, which pays "
-                      "for it, but does not have its tag", lv->name);
+                      "thin volume %s is in the tenant's thin pool, which is "
+                      "charged for it, but does not have its tag", lv->name);
         else if (quota_name_parse_lv(result->tenant, lv->name))
             check_add(result, "untagged", lv->name, REMEDY_TAG,
                       "LV %s is named as the tenant's, but does not have its "

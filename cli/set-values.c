@@ -94,7 +94,7 @@ set_overcommit_parse(const char *text, uint64_t *percent, GError **error)
         number[strlen(number) - 1] = '\0';
     if (!g_ascii_string_to_unsigned(number, 10, 1, 1000000, percent, NULL)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                    "--overcommit: '%s' is no whole percentage from 1 to "
+                    "--overcommit: '%s' is not a whole percentage from 1 to "
                     "1000000: give one such as 150%%, or none", text);
         return false;
     }

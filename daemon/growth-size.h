@@ -23,7 +23,7 @@ struct growth_need {
  * growth_decide: a pool grows by one step when less than half a step, or less
  * than @need's ahead_bytes, is left in it, so that writers rarely meet its end,
  * or when a writer waits for more than is left; by more steps where one would
- * not last.  It never grows past the limit: a limit that is no multiple of the
+ * not last.  It never grows past the limit: a limit that is not a multiple of the
  * extent is rounded down.
  */
 void growth_decide(const struct quota_state *state, uint64_t extent_bytes,

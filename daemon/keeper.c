@@ -24,7 +24,7 @@
 /* A first scan that takes longer is reported as done, with errors: the groups that
  * were read are served. */
 #define KEEPER_SCAN_NS (20 * NS_PER_SEC)
-/* A group that takes longer is said to. */
+/* A group that takes longer is logged. */
 #define KEEPER_STUCK_NS (15 * NS_PER_SEC)
 
 enum keeper_verb { KEEPER_SCAN, KEEPER_CHECK, KEEPER_END, KEEPER_QUIT };

@@ -21,8 +21,8 @@ struct pace {
 
 /*
  * pace_note_used: a sample found @used_bytes.  A pace that was fast is taken
- * to be fast for some seconds still: who waits for room does not fill any, and
- * who writes in bursts will do so again.
+ * to be fast for some seconds still: a writer that waits for room fills none,
+ * and one that writes in bursts will do so again.
  */
 void pace_note_used(struct pace *pace, uint64_t used_bytes, uint64_t now_ns);
 

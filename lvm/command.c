@@ -27,7 +27,7 @@
 #define LVM_OUTPUT_MAX_BYTES (16 * 1024 * 1024)
 #define LVM_MESSAGES_MAX_BYTES 4096
 
-/* A day, for terabytes: nobody waits for it but who started it. */
+/* A day, for terabytes: only its caller waits. */
 #define CHECK_PATIENCE_SEC 86400
 
 void

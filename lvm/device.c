@@ -10,7 +10,7 @@
 #include "device.h"
 #include "dm.h"
 
-/* How often it is looked whether a device is still open: while others wait for the
+/* How many times to check whether a device is still open: while others wait for the
  * group's lock, and while nobody does. */
 #define IN_USE_TRIES 5
 #define IN_USE_TRIES_UNLOCKED 300

@@ -28,8 +28,8 @@ struct thin_status {
  * a tenth, at most 16 MiB, and takes no writes that need more. */
 bool thin_status_is_metadata_short(const struct thin_status *status);
 
-/* thin_status_init: have libdevmapper say nothing by itself; for programs of which
- * it is no concern of others.  Call once, before any thread is started. */
+/* thin_status_init: have libdevmapper print nothing by itself; for programs whose
+ * users do not want to see that.  Call once, before any thread is started. */
 void thin_status_init(void);
 
 /* thin_status_parse: from a status line's parameters.  -EINVAL: not the

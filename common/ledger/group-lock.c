@@ -18,7 +18,7 @@
 
 #include "path.h"
 
-/* How often a lock that may not be waited for without end is tried. */
+/* Between two tries of a lock with a deadline. */
 #define GROUP_LOCK_PAUSE_NS 500000
 
 static int group_lock_open(const char *group)

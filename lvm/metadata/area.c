@@ -88,7 +88,7 @@ struct area {
 };
 
 struct device {
-    char uuid[UUID_BYTES];      /* zero: it is no physical volume now */
+    char uuid[UUID_BYTES];      /* zero: it is not a physical volume now */
     uint32_t error;
     uint32_t nareas;
     struct area areas[AREAS_MAX];

@@ -106,8 +106,8 @@ enum segment_role segment_role(const char *type, const char *key)
 {
     bool is_thin_pool = segment_is(type, "thin-pool");
 
-    /* thin volumes and snapshots lie beside their origin; nobody pays for the
-     * metadata of a thin pool */
+    /* thin volumes and snapshots lie beside their origin; nobody is charged for
+     * the metadata of a thin pool */
     if ((strcmp(key, "origin") == 0 &&
          (segment_is(type, "thin") || segment_is(type, "snapshot"))) ||
         (strcmp(key, "metadata") == 0 && is_thin_pool)) {

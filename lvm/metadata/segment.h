@@ -9,8 +9,8 @@
 
 enum segment_role {
     SEGMENT_UNKNOWN,            /* may name anything */
-    SEGMENT_BELOW,              /* names what the LV lies on, and pays for */
-    SEGMENT_BESIDE,             /* names an LV that pays for itself */
+    SEGMENT_BELOW,              /* names what the LV lies on, and is charged for */
+    SEGMENT_BESIDE,             /* names an LV that is charged by itself */
     SEGMENT_WORD,               /* names no LV and no device */
 };
 

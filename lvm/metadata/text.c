@@ -140,7 +140,7 @@ static const char *tags_of(struct dm_pool *pool,
     return dm_pool_end_object(pool);
 }
 
-/* extents * extent size fits in 64 bits, or the text is no metadata */
+/* extents * extent size fits in 64 bits, or the text is not metadata */
 static int extents_to_bytes(const struct parsing *p, uint64_t extents,
                             uint64_t *bytes)
 {
@@ -342,8 +342,8 @@ static bool is_number(const struct dm_config_node *config)
 
 /*
  * What a key names that is not known: a device, of which the segment then has all
- * its extents, or an LV, which may be no part: whose tag it has pays for it, too.
- * Other strings are settings.
+ * its extents, or an LV, which may not be a part: the tenant in its tag is charged
+ * for it, too.  Other strings are settings.
  */
 static void doubt_names(struct parsing *p, struct lv_node *node,
                         const struct dm_config_node *config, uint64_t extents,
@@ -417,7 +417,7 @@ static uint64_t sum_part(struct parsing *p, struct lv_node *node,
     return is_pvmove(name) ? 0 : extents;
 }
 
-/* Each LV once, however often it is named: of text that is no metadata, all
+/* Each LV once, however often it is named: of text that is not metadata, all
  * ways down would be too many. */
 static uint64_t sum_extents(struct parsing *p, struct lv_node *node,
                             unsigned depth)

@@ -83,7 +83,7 @@ redefine "$(limit 2 GiB 32 MiB)<q:guarantee unit='GiB'>1</q:guarantee>"
 virsh -q pool-refresh acme >/dev/null
 
 # overcommit: limits are 2 and 8 GiB of not quite 8
-expect_fail 'no whole percentage' quota-lvm set --group vg0 --overcommit half
+expect_fail 'not a whole percentage' quota-lvm set --group vg0 --overcommit half
 expect_fail 'cannot be combined' quota-lvm set --group vg0 --overcommit 150% --limit 5G
 quota-lvm set --group vg0 --overcommit 150%
 eq "$(vgs --noheadings -o vg_tags vg0 | xargs)" quota-lvm:overcommit=150 "tag of the group"

@@ -87,7 +87,7 @@ virQuotaDeviceClear(virQuotaTenant *tenant,
 }
 
 
-/* Makes sure that @path, which is no part of the tenant's group, may become one */
+/* Makes sure that @path, which is not part of the tenant's group, may become one */
 static int
 virQuotaDevicePrepare(virQuotaTenant *tenant,
                       const char *path,

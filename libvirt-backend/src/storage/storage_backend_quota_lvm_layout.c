@@ -4,8 +4,8 @@
  *
  * Volume XML knows no stripes and no mirrors, so they stand in the pool's
  * definition, in <quota:layout>, and hold for the thick volumes that are made
- * from then on.  They are no tags, as the limits are: nothing but the making
- * of a volume uses them, and how an existing one lies LVM's metadata tells.
+ * from then on.  Unlike limits they are not tags: only the making of a
+ * volume uses them, and LVM's metadata tells how an existing one lies.
  */
 
 #include <config.h>

@@ -98,7 +98,7 @@ virQuotaLuksFormatTag(virStorageVolDef *vol,
 }
 
 
-/* Bytes of @lv that are no part of its capacity */
+/* Bytes of @lv that are not part of its capacity */
 unsigned long long
 virQuotaLuksGetHeader(const LvmLv *lv)
 {
