@@ -383,7 +383,15 @@ static void test_added_by_nobody(void)
     struct quota_ledger *ledger = scratch_ledger("nobody");
     struct quota_writer *writer = scratch_writer(ledger, "disk0");
     const struct quota_register_value nobody = { .last = UINT64_MAX };
+    struct quota_register_value value;
+    struct quota_usage usage;
 
+    atomic_store(&ledger->file->counters.reserved.last, UINT64_MAX);
+    g_assert_cmpint(quota_register_read(ledger, 0, QUOTA_OF_TENANT, &value), ==,
+                    -EUCLEAN);
+    quota_usage_read(ledger, &usage);
+    g_assert_cmpint(usage.reason, ==, QUOTA_REASON_ACCOUNTING_LOST);
+    atomic_store(&ledger->file->counters.reserved.last, 0);
     g_assert_false(quota_register_try_add(&writer->adder, QUOTA_OF_TENANT,
                                           &nobody, CHUNK));
     g_assert_cmpuint(ledger->file->counters.reserved.last, ==, 0);
