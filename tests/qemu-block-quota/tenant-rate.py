@@ -61,7 +61,8 @@ def test_two_daemons_on_one_tenant():
     within((after - before) / (end - begin), 20e6, 2,
            'two storage daemons, charged over ten seconds', sleeper)
     shares = [d.quota()['charged-bytes'] for d in daemons]
-    at_least(min(shares) / max(shares), 0.8 * sleeper.gets,
+    # Of what both ask for: on a busy machine one of the clients asks later.
+    at_least(min(shares) / max(shares), 0.7 * sleeper.gets,
              'the smaller share')
     with Sleeper() as sleeper:
         seconds = max(w() for w in writers)
