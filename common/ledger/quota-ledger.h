@@ -75,7 +75,8 @@ int quota_ledger_create(const char *group, const char *tenant,
  *   open(2)'s own    the file cannot be opened, e.g. -ENOENT: no ledger
  *   -ENODATA         truncated: shorter than a ledger
  *   -EBADFD          not sealed: its size could change
- *   -EXDEV           the ledger of another tenant than the path's
+ *   -EXDEV           the ledger of another tenant than the path's, or a file that
+ *                    was not made to be what its header says
  *   -EILSEQ          not a ledger: the magic is wrong
  *   -EPROTONOSUPPORT a ledger of another major version, or with features that
  *                    this program does not know and needs to open, or to write

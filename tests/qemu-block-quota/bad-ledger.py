@@ -153,15 +153,25 @@ def test_no_descriptor():
     matches(said, 'add-fd', 'what helps')
 
 
-def test_no_right_to_map():
-    # Sealed, as a security policy would have it: open(2) and mmap(2) differ.
+def copy_of_ledger(name, *seals):
     ledger = Ledger('acme', limit='1G', grant='1G')
-    fd = os.memfd_create('ledger', os.MFD_ALLOW_SEALING)
+    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
     with open(ledger.path, 'rb') as f:
         os.write(fd, f.read())
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK |
-                fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    said = add_descriptor(fd)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW |
+                fcntl.F_SEAL_SEAL | sum(seals))
+    return fd
+
+
+def test_made_for_another_tenant():
+    said = add_descriptor(copy_of_ledger('quota-lvm:vg0/globex'))
+    matches(said, "is another tenant's; give the ledger of the volume's tenant",
+            'error')
+
+
+def test_no_right_to_map():
+    # Sealed, as a security policy would have it: open(2) and mmap(2) differ.
+    said = add_descriptor(copy_of_ledger('quota-lvm:vg0/acme', fcntl.F_SEAL_WRITE))
     matches(said, 'not mapped for writing: Operation not permitted', 'error')
     matches(said, 'security policy', 'what helps')
 

@@ -55,6 +55,7 @@ static void quota_ledger_error(const QuotaOptions *opts, int error, Error **errp
                   "version of quota-lvm";
         break;
     case -EILSEQ:
+    case -EXDEV:
         way_out = "give the ledger of the volume's tenant, "
                   QUOTA_LEDGER_DIR "/GROUP/TENANT";
         break;
