@@ -41,16 +41,18 @@ healthy "removed with the whole group"
 # itself, forged limits at the next rescan.
 SEED=${1:-$RANDOM}
 echo "seed $SEED"
+SIZE=$(stat -Lc %s $ACME)
 scribble() {
     python3 -c "import random, sys
 random.seed($1)
-sys.stdout.buffer.write(random.randbytes($(stat -Lc %s $ACME) - 512))" |
+sys.stdout.buffer.write(random.randbytes($SIZE - 512))" |
         dd of=$ACME bs=512 seek=1 conv=notrunc status=none
 }
 scribble "$SEED"
 healthy "noise behind the header"
 for seed in 1 2 3 4 5; do
-    scribble $((SEED + seed))
+    # just then it may be replaced, and its link lead to what is no file
+    scribble $((SEED + seed)) || true
     "$WRITER" ring $ACME 3 5 >/dev/null 2>&1 || true
 done
 healthy "noise while it is rung"
