@@ -11,9 +11,8 @@
  * kernel counts (2 bytes), how a growth that runs goes on (1 byte).
  */
 #include "decide.h"
-#include "fuzz.h"
+#include "neighbour.h"
 
-#define HOSTILE_MAX 64
 #define NS_PER_MS UINT64_C(1000000)
 #define EXTENT (UINT64_C(4) << 20)
 #define STEP (UINT64_C(64) << 20)
@@ -23,25 +22,14 @@
 static struct quota_ledger *ledger;
 static struct quota_ledger_file *image;
 
-static struct {
-    struct fuzz_patch patch;
-    unsigned delay;
-} hostile[HOSTILE_MAX];
-static unsigned hostile_count, hostile_next, hostile_delay;
 static bool is_busy;
 
 /* Before each access of the library to shared memory. */
 void fuzz_step(void);
 void fuzz_step(void)
 {
-    while (is_busy && hostile_next < hostile_count) {
-        if (hostile_delay > 0) {
-            hostile_delay--;
-            return;
-        }
-        fuzz_patch(ledger->file, &hostile[hostile_next++].patch);
-        hostile_delay = hostile_next < hostile_count ?
-                        hostile[hostile_next].delay : 0;
+    if (is_busy) {
+        neighbour_step(ledger->file);
     }
 }
 
@@ -170,27 +158,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = { data, size };
     struct daemon daemon = { .now_ns = 1000 * NS_PER_MS };
-    unsigned count;
 
     if (!image) {
         prepare();
     }
-    memcpy(ledger->file, image, sizeof(*image));
     lvm.grant_bytes = STEP;
     lvm.group_free_bytes = LIMIT;
-    count = fuzz_take(&input, 1) % 32;
-    for (unsigned i = 0; i < count; i++) {
-        struct fuzz_patch patch = fuzz_take_body_patch(&input);
-
-        fuzz_patch(ledger->file, &patch);
-    }
-    hostile_count = fuzz_take(&input, 1) % HOSTILE_MAX;
-    for (unsigned i = 0; i < hostile_count; i++) {
-        hostile[i].delay = fuzz_take(&input, 1);
-        hostile[i].patch = fuzz_take_body_patch(&input);
-    }
-    hostile_next = 0;
-    hostile_delay = hostile[0].delay;
+    neighbour_take(&input, ledger->file, image);
     is_busy = true;
     tell(&daemon, (struct decide_input) {
         .event = DECIDE_READ,

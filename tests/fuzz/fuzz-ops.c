@@ -11,12 +11,11 @@
  */
 #include <pthread.h>
 
-#include "fuzz.h"
+#include "neighbour.h"
 #include "reading.h"
 
 #define WRITERS 4
 #define REQUESTS 4
-#define HOSTILE_MAX 64
 /* Accesses to shared memory that one operation may take.  A request takes its
  * cost in pieces of 10 ms at the sustained rate, at least one byte: at a
  * corrupted rate, a large request takes as many steps as it has bytes. */
@@ -36,11 +35,6 @@ static struct {
     uint64_t lease;             /* units, before the operation */
 } guests[WRITERS];
 
-static struct {
-    struct fuzz_patch patch;
-    unsigned delay;
-} hostile[HOSTILE_MAX];
-static unsigned hostile_count, hostile_next, hostile_delay;
 static bool is_racing, is_busy, was_disturbed;
 static atomic_bool is_over;
 static uint64_t steps, now_ns;
@@ -56,23 +50,16 @@ void fuzz_step(void)
         fprintf(stderr, "an operation does not end\n");
         abort();
     }
-    while (!is_racing && hostile_next < hostile_count) {
-        if (hostile_delay > 0) {
-            hostile_delay--;
-            return;
-        }
-        fuzz_patch(sampler->file, &hostile[hostile_next++].patch);
+    if (!is_racing && neighbour_step(sampler->file)) {
         was_disturbed = true;
-        hostile_delay = hostile_next < hostile_count ?
-                        hostile[hostile_next].delay : 0;
     }
 }
 
 static void *race(void *unused)
 {
     while (!atomic_load(&is_over)) {
-        for (unsigned i = 0; i < hostile_count; i++) {
-            fuzz_patch(sampler->file, &hostile[i].patch);
+        for (unsigned i = 0; i < neighbour.count; i++) {
+            fuzz_patch(sampler->file, &neighbour.changes[i].patch);
         }
     }
     return unused;
@@ -361,27 +348,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = { data, size };
     unsigned flags = fuzz_take(&input, 1);
     pthread_t thread;
-    unsigned count;
 
     if (!image) {
         prepare();
     }
-    memcpy(sampler->file, image, sizeof(*image));
-    count = fuzz_take(&input, 1) % 32;
-    for (unsigned i = 0; i < count; i++) {
-        struct fuzz_patch patch = fuzz_take_body_patch(&input);
-
-        fuzz_patch(sampler->file, &patch);
-    }
-    hostile_count = fuzz_take(&input, 1) % HOSTILE_MAX;
-    for (unsigned i = 0; i < hostile_count; i++) {
-        hostile[i].delay = fuzz_take(&input, 1);
-        hostile[i].patch = fuzz_take_body_patch(&input);
-    }
-    hostile_next = 0;
-    hostile_delay = hostile[0].delay;
+    neighbour_take(&input, sampler->file, image);
     now_ns = 1000000000;
-    is_racing = flags & 1 && hostile_count > 0;
+    is_racing = flags & 1 && neighbour.count > 0;
     atomic_store(&is_over, false);
     if (is_racing) {
         FUZZ_CHECK(pthread_create(&thread, NULL, race, NULL) == 0);
