@@ -34,8 +34,8 @@ GPtrArray *findings_new(void);
 void findings_check_group(const LvmGroup *group, const char *tenant,
                           GPtrArray *results);
 
-/* findings_check_usage: add to the results of @group's tenants what their ledgers say of
- * used bytes.  It reads each ledger more than once, for up to three seconds in all, so the
+/* findings_check_usage: add to the results of @group's tenants what their ledgers say
+ * of used bytes.  It reads each ledger more than once, for up to three seconds, so the
  * group must not be locked. */
 void findings_check_usage(const LvmGroup *group, GPtrArray *results);
 

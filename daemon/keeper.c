@@ -145,8 +145,8 @@ keeper_begin(Keeper *keeper, Sampler *sampler)
 
 /* keeper_sweep: remove the ledgers of tenants that LVM does not have, which a group
  * that was removed by hand leaves behind.  A tenant that is created again under such
- * a name gets a new ledger, which is noticed.  @view NULL: there is no such group; the
- * group is locked. */
+ * a name gets a new ledger, and its sampler finds that.  @view NULL: LVM does not have
+ * the group.  The group is locked. */
 static void
 keeper_sweep(const char *group, const LvmGroup *view)
 {

@@ -267,8 +267,9 @@ sampler_take_lvm(Sampler *sampler, const LvmTenant *lvm)
     });
 }
 
-/* sampler_renew_ledger: give the ledger back its name, use the one that now has it, or
- * create one if there is none or it is @spoilt.  False: there is none. */
+/* sampler_renew_ledger: restore the name of the ledger; if another ledger has that
+ * name now, use it; create one if there is none, or if ours is @spoilt.  False: no
+ * ledger could be made. */
 static bool
 sampler_renew_ledger(Sampler *sampler, bool spoilt)
 {

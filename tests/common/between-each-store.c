@@ -432,7 +432,7 @@ static void test_never_swapped(void)
     spoil_end();
     g_assert_cmpint(ret, ==, -EUCLEAN);
 
-    /* A lease, for the one who has it, and for the sampler. */
+    /* A lease: its owner spends it, the sampler takes it back. */
     atomic_store(&words->lease, 1000);
     spoil_begin(&words->lease, 1, 1);
     ret = quota_lease_spend(words, CHUNK);

@@ -74,7 +74,7 @@ static gpointer answer_all(gpointer unused)
     return unused;
 }
 
-/* "Wait on", for ever: the time that who waits has given is kept all the same. */
+/* The answer is "wait" for ever: the waiter keeps its own deadline all the same. */
 static void test_endless_answers(void)
 {
     struct quota_ledger *ledger = scratch_ledger("answers");

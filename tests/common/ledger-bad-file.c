@@ -101,7 +101,7 @@ static void test_truncated(void)
 }
 
 /* Who holds a ledger's descriptor can neither cut it off under others that map it, nor
- * make it grow, nor allow that again; and what lacks a seal is no ledger. */
+ * make it grow, nor allow that again; and a file that lacks a seal is refused. */
 static void test_size_changed(void)
 {
     const int seals[] = {

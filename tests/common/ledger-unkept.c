@@ -207,7 +207,7 @@ static void test_restarted(void)
     end(ledger);
 }
 
-/* It comes back with nothing: who has the ledger open gives it back. */
+/* It comes back with nothing: a process that has the ledger open gives it back. */
 static void test_given_back(void)
 {
     GThread *thread = start(PLAY_KEEP);
@@ -296,7 +296,7 @@ static void test_forged_header(void)
     memcpy(header->tenant, "globex", sizeof("globex"));
     header->checksum = scratch_checksum(header);
     quota_ledger_close(scratch_open("globex"));
-    /* And a user's own file, whatever its name, is no ledger to root. */
+    /* And root refuses a user's own file, whatever its name. */
     if (geteuid() == 0) {
         g_assert_cmpint(fchown(ledger->fd, nobody, -1), ==, 0);
         g_assert_cmpint(quota_ledger_open_fd(ledger->fd, true, &own), ==, -EXDEV);
