@@ -204,7 +204,8 @@ def decide_inputs():
         for name, samples in (("filling", filling), ("idle", idle)):
             yield f"{name}-{region}-{word}", decide_input(
                 samples, [patch(region, word, ONES)],
-                [(5 * n, patch(region, word, (ZERO, MAX, ONES, CHUNKS)[n % 4], 9))
+                [(5 * n, patch(region, word, *((ZERO,), (MAX,), (ONES,),
+                                               (CHUNKS, 9))[n % 4]))
                  for n in range(40)])
     numbers = random.Random(2)
     for n in range(16):
