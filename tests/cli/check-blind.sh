@@ -74,6 +74,8 @@ moving() {      # nobody looks again for five minutes
 # no tenant is charged for what is there twice meanwhile
 finds - "pvmove" moving
 agrees pvmove --abort
+# what had arrived by then has stayed there, if anything had
+pvmove -qq "$second" 2>/dev/null || true
 vgreduce -qq labvg "$second"
 
 # the ledger
