@@ -18,6 +18,7 @@ SUITE_WORKERS=()
 SUITE_MACHINE=
 SUITE_TEST=
 SUITE_LONG=             # all tiers
+LONG_KEPT=              # of a run with --long: its checkout, then each result
 SUITE_SLOWEST=10        # how many of them the table at the end has
 
 # The milliseconds that the piece of work of calibrate takes on a processor of its
@@ -206,6 +207,7 @@ run_listed() {
         0)
             report "$name" ok "$took" "$hazard"
             passed_note "$name" "$identity"
+            long_note ok "$name"
             sed -n '/^-- .* --$/,$s/^/    /p' "$log"
             ;;
         77)
@@ -213,6 +215,7 @@ run_listed() {
             ;;
         *)
             passed_forget "$name" "$identity"
+            long_note FAIL "$name"
             case $status in
             took*) ;;
             *) status="status $status" ;;
@@ -353,6 +356,46 @@ identity() {
     } | hash_of "${built[@]}"
 }
 
+# long_key: a hash of the whole checkout, and of what it is built and run with.
+long_key() {
+    cd "$LAB_TOP"
+    { listed_versions
+      find . -type f ! -path ./tests/lab.d/passed ! -path '*/__pycache__/*' \
+          ! -path './.git/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+    } | hash_of long
+}
+
+# long_resume: a run with --long takes hours; what has passed in one of the same
+# checkout that was interrupted, or in which something failed, is not run again.
+long_resume() {
+    local key
+    LONG_KEPT=$LAB_CACHE/stamp/long-kept
+    key=$(long_key)
+    if [ "$(head -n 1 "$LONG_KEPT" 2>/dev/null)" != "$key" ]; then
+        echo "$key" >"$LONG_KEPT"
+    fi
+    sed -n 's/^ok //p' "$LONG_KEPT" >"$SUITE_DIR/resumed"
+}
+
+# long_note ok|FAIL NAME
+long_note() {
+    [ -z "$LONG_KEPT" ] || echo "$1 $2" >>"$LONG_KEPT"
+}
+
+# long_end: what an earlier part of this run has shown; the next run begins anew once
+# nothing fails.
+long_end() {
+    local failed
+    [ -n "$LONG_KEPT" ] || return 0
+    if [ -s "$SUITE_DIR/resumed" ]; then
+        echo "passed in an earlier part of this run: $(paste -sd' ' "$SUITE_DIR/resumed")"
+        failed=$(sed -n 's/^FAIL //p' "$LONG_KEPT" | sort | uniq -c | awk '{ print $2 " (" $1 ")" }' |
+            paste -sd' ')
+        [ -z "$failed" ] || echo "failed in this run, so often: $failed"
+    fi
+    [ "$(results FAIL)" != 0 ] || rm -f "$LONG_KEPT"
+}
+
 # passed_on NAME IDENTITY: when it passed with that; nothing if it did not, or failed
 # since.  What happened here counts before what tests/lab.d/passed says.
 passed_on() {
@@ -457,6 +500,7 @@ queue_tests() {
         *) die "tests/lab.d/tests: cannot read the line of $path" ;;
         esac
         [[ $name == *"$1"* ]] || continue
+        ! grep -qxF -- "$name" "$SUITE_DIR/resumed" || continue
         id=-
         if [ "$covers" != - ]; then
             id=$(identity "$path" "$covers") || die "see above"
@@ -517,9 +561,12 @@ run_suite() {
     # those of another run that is under way stay
     find "$LAB_CACHE/log/tests" -name '*.log' -mmin +300 -delete
     SUITE_DIR=$(mktemp -d)
-    for queue in results seconds machine chroot unchanged left-out; do
+    for queue in results seconds machine chroot unchanged left-out resumed; do
         : >"$SUITE_DIR/$queue"
     done
+    if [ -n "$SUITE_LONG" ] && [ -z "$pattern" ]; then
+        long_resume
+    fi
     queue_tests "$pattern"
     LAB_SLOW=$(calibrate 2)
     export LAB_SLOW
@@ -539,6 +586,7 @@ run_suite() {
     if [ -s "$SUITE_DIR/unchanged" ]; then
         echo "not run, unchanged since they passed: $(sed 's/$/,/' "$SUITE_DIR/unchanged" | paste -sd' ' | sed 's/,$//')"
     fi
+    long_end
     if [ -s "$SUITE_DIR/left-out" ]; then
         echo "not run, only with --long: $(paste -sd' ' "$SUITE_DIR/left-out")"
     fi
