@@ -161,17 +161,22 @@ virQuotaPoolThinCheck(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_auto(virQuotaSlow) slow = NULL;
+    virErrorPtr busy;
 
     *good = false;
 
     /* left by a check that was killed: the pool cannot be activated beside it */
     virQuotaPoolSetMetadataActive(def, name, false);
 
-    if (virQuotaSlowBegin(def, &slow) < 0)
-        return -1;
-
     if (!virQuotaPoolSetMetadataActive(def, name, true))
         return 0;
+
+    if (virQuotaSlowBegin(def, &slow) < 0) {
+        virErrorPreserveLast(&busy);
+        virQuotaPoolSetMetadataActive(def, name, false);
+        virErrorRestore(&busy);
+        return -1;
+    }
 
     virStoragePoolObjIncrAsyncjobs(pool);
     virObjectUnlock(pool);
