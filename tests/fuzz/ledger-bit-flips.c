@@ -84,6 +84,8 @@ static void restore(void)
         *writers[i] = kept[i];
         writers[i]->end = &writers[i]->first;
     }
+    /* or all slots would be looked at from a flip in their number on */
+    ledger->volumes_seen = 2;
 }
 
 static bool is_in(size_t offset, const void *base, size_t size)
