@@ -40,7 +40,7 @@ decide_grown(struct decide_state *state, const struct decide_input *input,
     state->is_growing = false;
     action->is_first = !state->failures && !state->busy_since_ns;
     if (input->outcome == GROWTH_DONE) {
-        pace_note_growth(&state->pace, now_ns - input->began_ns);
+        pace_note_growth(&state->pace, input->took_ns);
         state->is_short = false;
         state->attempts = 0;
         state->failures = 0;

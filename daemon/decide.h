@@ -14,7 +14,8 @@
 /* What was seen.  A run of the sampler sees some of these, in this order; each comment
  * lists the valid members of struct decide_input. */
 enum decide_event {
-    DECIDE_GROWN,               /* a growth has ended: outcome, began_ns */
+    DECIDE_GROWN,               /* a growth has ended: outcome, began_ns,
+                                   took_ns */
     DECIDE_STALE,               /* the ledger has lost its name, or LVM has another
                                    thin pool: may_lock */
     DECIDE_ASKED,               /* the ledger was read: demand_bytes */
@@ -39,6 +40,7 @@ struct decide_input {
     uint64_t pool;              /* identifies the thin pool that LVM has, whatever its
                                    name; never 0 */
     uint64_t began_ns;
+    uint64_t took_ns;           /* until it ended, not until we saw that */
     enum growth_outcome outcome;
     bool has_pool;              /* false: thick volumes only */
     bool may_lock;              /* the group; false while our creator has it */

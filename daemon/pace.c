@@ -8,6 +8,8 @@
 
 /* What was filled in less time than this says little. */
 #define PACE_LEAST_NS (NS_PER_SEC / 50)
+/* Growth that took longer had to wait for others, or for the tenant itself. */
+#define PACE_GROWTH_MAX_NS (8 * NS_PER_SEC)
 /* A pace that was is forgotten in so much time. */
 #define PACE_FORGET_NS (8 * NS_PER_SEC)
 
@@ -44,13 +46,15 @@ pace_note_used(struct pace *pace, uint64_t used_bytes, uint64_t now_ns)
 void
 pace_note_growth(struct pace *pace, uint64_t took_ns)
 {
-    pace->growth_ns = took_ns;
+    pace->growth_ns = took_ns < PACE_GROWTH_MAX_NS ? took_ns : PACE_GROWTH_MAX_NS;
 }
 
 uint64_t
 pace_ahead_bytes(const struct pace *pace)
 {
-    return scale(pace->bytes_per_sec, pace->growth_ns, NS_PER_SEC / 2);
+    uint64_t bytes = scale(pace->bytes_per_sec, pace->growth_ns, NS_PER_SEC / 2);
+
+    return bytes < PACE_AHEAD_MAX_BYTES ? bytes : PACE_AHEAD_MAX_BYTES;
 }
 
 uint64_t

@@ -26,11 +26,15 @@ struct pace {
  */
 void pace_note_used(struct pace *pace, uint64_t used_bytes, uint64_t now_ns);
 
-/* pace_note_growth: the pool has grown, which took @took_ns. */
+/* pace_note_growth: the pool has grown, which took @took_ns; what is more than some
+ * seconds is not believed. */
 void pace_note_growth(struct pace *pace, uint64_t took_ns);
 
-/* pace_ahead_bytes: what will be filled while the pool grows, twice; 0 while
- * that is not known. */
+/* A burst, and a growth that was slow for whatever reason, must not take the group. */
+#define PACE_AHEAD_MAX_BYTES (UINT64_C(4) << 30)
+
+/* pace_ahead_bytes: what will be filled while the pool grows, twice, and at most
+ * PACE_AHEAD_MAX_BYTES; 0 while that is not known. */
 uint64_t pace_ahead_bytes(const struct pace *pace);
 
 /* pace_fills_ns: how long it takes to fill @bytes; UINT64_MAX: for ever. */

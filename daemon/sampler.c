@@ -60,6 +60,7 @@ typedef struct {
     uint64_t since_ns;
     /* valid when is_done */
     enum growth_outcome outcome;
+    uint64_t took_ns;
     uint64_t added_bytes;
     LvmRefusal why;
 } SamplerGrowth;
@@ -151,6 +152,7 @@ sampler_growth_thread(gpointer opaque)
                                  growth->thin_dm_uuid, growth->ledger,
                                  &growth->need, &growth->added_bytes,
                                  &growth->why);
+    growth->took_ns = quota_clock_ns() - growth->since_ns;
     atomic_store(&growth->is_done, true);
     /* growth_run rang before it was done: ring again now that it is */
     quota_doorbell_ring(growth->ledger);
@@ -183,8 +185,7 @@ sampler_growth_begin(Sampler *sampler, const struct growth_need *need)
 }
 
 static void
-sampler_growth_log(Sampler *sampler, const SamplerGrowth *growth,
-                   uint64_t now_ns, bool is_first)
+sampler_growth_log(Sampler *sampler, const SamplerGrowth *growth, bool is_first)
 {
     char added[QUOTA_SIZE_MAX_BYTES], grant[QUOTA_SIZE_MAX_BYTES];
     char limit[QUOTA_SIZE_MAX_BYTES];
@@ -199,7 +200,7 @@ sampler_growth_log(Sampler *sampler, const SamplerGrowth *growth,
                     quota_size_format(growth->added_bytes, added),
                     quota_size_format(state.grant_bytes, grant),
                     quota_size_format(state.limits.limit_bytes, limit),
-                    (unsigned)((now_ns - growth->since_ns) / NS_PER_MS));
+                    (unsigned)(growth->took_ns / NS_PER_MS));
         break;
     case GROWTH_FAILED:
     case GROWTH_BUSY:
@@ -237,8 +238,9 @@ sampler_growth_collect(Sampler *sampler, bool wait)
         .event = DECIDE_GROWN,
         .outcome = growth->outcome,
         .began_ns = growth->since_ns,
+        .took_ns = growth->took_ns,
     }, now_ns);
-    sampler_growth_log(sampler, growth, now_ns, action.is_first);
+    sampler_growth_log(sampler, growth, action.is_first);
     lvm_refusal_clear(&growth->why);
     g_free(growth);
     return action.reread;

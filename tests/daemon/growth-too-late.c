@@ -105,7 +105,31 @@ test_pace(void)
     /* Nothing overflows. */
     pace_note_used(&pace, UINT64_MAX, 20 * SECOND + 20 * MS);
     pace_note_growth(&pace, UINT64_MAX);
-    g_assert_cmpuint(pace_ahead_bytes(&pace), ==, UINT64_MAX);
+    g_assert_cmpuint(pace_ahead_bytes(&pace), ==, PACE_AHEAD_MAX_BYTES);
+}
+
+/* A growth that was slow, and a tenant has a say in that, and then a burst. */
+static void
+test_burst(void)
+{
+    struct quota_state state = {
+        .limits.limit_bytes = 1024 * GIB,
+        .limits.step_bytes = GIB,
+        .grant_bytes = GIB,
+        .group_free_bytes = 600 * GIB,
+    };
+    struct pace pace = { 0 };
+    struct growth_need need = { 0 };
+    struct growth_plan plan;
+
+    pace_note_used(&pace, 256 * MIB, SECOND);
+    pace_note_growth(&pace, 300 * SECOND);
+    pace_note_used(&pace, 384 * MIB, SECOND + 100 * MS);
+    need.used_bytes = 384 * MIB;
+    need.ahead_bytes = pace_ahead_bytes(&pace);
+    growth_decide(&state, EXTENT, &need, &plan);
+    g_assert_cmpuint(plan.extents * EXTENT, >, 2 * GIB);
+    g_assert_cmpuint(plan.extents * EXTENT, <=, 2 * (PACE_AHEAD_MAX_BYTES + GIB));
 }
 
 int
@@ -114,5 +138,6 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pace/steady", test_steady);
     g_test_add_func("/pace/numbers", test_pace);
+    g_test_add_func("/pace/burst", test_burst);
     return g_test_run();
 }

@@ -82,6 +82,7 @@ collect(struct world *world)
         .event = DECIDE_GROWN,
         .outcome = world->outcome,
         .began_ns = world->began_ns,
+        .took_ns = world->now_ns - world->began_ns,
     }).reread;
 }
 

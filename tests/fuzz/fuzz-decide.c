@@ -64,15 +64,15 @@ static void prepare(void)
 }
 
 /* growth_run, with LVM's own numbers. */
-static void grow(struct daemon *daemon, uint64_t ahead_bytes)
+static void grow(struct daemon *daemon)
 {
-    uint64_t grant = lvm.grant_bytes, steps, most;
+    uint64_t grant = lvm.grant_bytes, most;
     struct growth_plan plan;
 
     FUZZ_CHECK(daemon->need.demand_bytes <= QUOTA_REQUEST_MAX_BYTES);
     FUZZ_CHECK(daemon->need.used_bytes <=
                daemon->used_bytes + QUOTA_REQUEST_MAX_BYTES);
-    FUZZ_CHECK(daemon->need.ahead_bytes == ahead_bytes);
+    FUZZ_CHECK(daemon->need.ahead_bytes <= PACE_AHEAD_MAX_BYTES);
     growth_decide(&lvm, EXTENT, &daemon->need, &plan);
     FUZZ_CHECK(plan.extents <= LIMIT / EXTENT);
     lvm.grant_bytes += plan.extents * EXTENT;
@@ -82,8 +82,7 @@ static void grow(struct daemon *daemon, uint64_t ahead_bytes)
     if (plan.extents == 0) {
         return;
     }
-    steps = ahead_bytes / STEP;
-    most = steps > LIMIT / STEP ? LIMIT : 2 * (steps + 1) * STEP;
+    most = 2 * (daemon->need.ahead_bytes / STEP + 1) * STEP;
     if (most < daemon->need.demand_bytes) {
         most = daemon->need.demand_bytes;
     }
@@ -95,12 +94,13 @@ static void grown(struct daemon *daemon, unsigned how)
     struct decide_input input = {
         .event = DECIDE_GROWN,
         .began_ns = daemon->began_ns,
+        .took_ns = daemon->now_ns - daemon->began_ns,
         .outcome = how % 7,
     };
 
     daemon->is_growing = false;
     if (input.outcome == GROWTH_DONE) {
-        grow(daemon, daemon->need.ahead_bytes);
+        grow(daemon);
         quota_state_publish(ledger, &lvm);
     }
     decide(&daemon->state, &input, daemon->now_ns);
