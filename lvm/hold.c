@@ -40,7 +40,7 @@ LvmHold *
 lvm_hold_new(const char *group, const char *tenant, const char *verb,
              LvmRefusal *why)
 {
-    int lock_fd = quota_group_lock_timed(group, lvm_host_patience_sec());
+    int lock_fd = quota_group_lock(group, lvm_host_patience_sec());
     LvmHold *hold;
 
     if (lock_fd < 0) {

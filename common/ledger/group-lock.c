@@ -36,43 +36,57 @@ static int group_lock_open(const char *group)
     return fd < 0 ? -errno : fd;
 }
 
-int quota_group_lock(const char *group)
+/* The turnstile: a lock of the same file description, which flock(2) does not see. */
+static int turnstile(int fd, short type)
 {
-    int fd = group_lock_open(group);
+    struct flock lock = {
+        .l_type = type,
+        .l_whence = SEEK_SET,
+        .l_len = 1,
+    };
 
-    while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
-        if (errno != EINTR) {
-            int ret = -errno;
-
-            close(fd);
-            return ret;
-        }
-    }
-    return fd;
+    return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int quota_group_lock_timed(const char *group, unsigned seconds)
+/*
+ * Whoever waits stands in the turnstile, or waits for that.  Otherwise a process that
+ * takes the lock again as soon as it has released it would keep out all that look only
+ * now and then: a tenant can have libvirtd do so.
+ */
+static int group_lock_try(int fd, bool *is_next)
+{
+    if (!*is_next && turnstile(fd, F_WRLCK) < 0) {
+        return -errno;
+    }
+    *is_next = true;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        return -errno;
+    }
+    turnstile(fd, F_UNLCK);
+    return 0;
+}
+
+int quota_group_lock(const char *group, unsigned seconds)
 {
     const struct timespec pause = { .tv_nsec = GROUP_LOCK_PAUSE_NS };
-    uint64_t end = quota_clock_ns() + seconds * UINT64_C(1000000000);
+    uint64_t end_ns = quota_clock_ns() + seconds * UINT64_C(1000000000);
     int fd = group_lock_open(group);
+    bool is_next = false;
+    int ret;
 
     if (fd < 0) {
         return fd;
     }
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int error = errno;
-
-        if (error == EWOULDBLOCK && quota_clock_ns() >= end) {
-            error = ETIMEDOUT;
-        } else if (error == EWOULDBLOCK) {
-            nanosleep(&pause, NULL);
-            continue;
-        } else if (error == EINTR) {
-            continue;
+    while ((ret = group_lock_try(fd, &is_next)) == -EAGAIN) {
+        if (quota_clock_ns() >= end_ns) {
+            ret = -ETIMEDOUT;
+            break;
         }
+        nanosleep(&pause, NULL);
+    }
+    if (ret < 0) {
         close(fd);
-        return -error;
+        return ret;
     }
     return fd;
 }

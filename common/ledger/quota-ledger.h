@@ -137,15 +137,13 @@ int quota_ledger_restore(struct quota_ledger *ledger);
  * quota_group_lock: wait for, and take, the lock of a group's quotas.  Hold it
  * to read LVM, decide by a limit, and change LVM or publish limits, so that two
  * processes cannot both hand out a tenant's last extent.  It is a flock(2) on a
- * file beside the group's directory: the kernel drops it with its holder.  Returns a
- * descriptor (>= 0) for quota_group_unlock.  -EINVAL for a bad name.
+ * file beside the group's directory: the kernel drops it with its holder.  Nobody can
+ * keep others from it by taking it again and again.  Returns a descriptor (>= 0) for
+ * quota_group_unlock.  -EINVAL for a bad name; -ETIMEDOUT if another process still has
+ * the lock after @seconds: see quota_group_lock_holder.
  */
-int quota_group_lock(const char *group);
+int quota_group_lock(const char *group, unsigned seconds);
 void quota_group_unlock(int lock_fd);
-
-/* quota_group_lock_timed: the same, but -ETIMEDOUT if another process still has
- * the lock after @seconds: see quota_group_lock_holder. */
-int quota_group_lock_timed(const char *group, unsigned seconds);
 
 #define QUOTA_VERB_MAX_BYTES 31
 

@@ -130,7 +130,7 @@ test_remedy(gconstpointer opaque)
     }
     quota_ledger_close(ledger);
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    lock = quota_group_lock(group);
+    lock = quota_group_lock(group, 60);
     cases[i].harm(path);
     ledger = NULL;
     error = survey_ledger_open(&lvm, &ledger);

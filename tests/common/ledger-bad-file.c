@@ -420,7 +420,7 @@ static void test_bad_names(void)
 
     g_assert_cmpint(quota_ledger_create("vg0", "../up", &ledger), ==, -EINVAL);
     g_assert_cmpint(quota_ledger_create("..", "acme", &ledger), ==, -EINVAL);
-    g_assert_cmpint(quota_group_lock("a/b"), ==, -EINVAL);
+    g_assert_cmpint(quota_group_lock("a/b", 60), ==, -EINVAL);
     g_assert_cmpint(quota_ledger_path("vg0", "acme", path, 8), ==,
                     -ENAMETOOLONG);
     g_assert_cmpint(quota_ledger_path("vg0", "acme", path,
@@ -441,7 +441,7 @@ static void test_directories(void)
     g_assert_cmpint(g_mkdir(parent, 0700), ==, 0);
     dir = g_build_filename(parent, "new", NULL);
     quota_ledger_set_dir(dir);
-    lock = quota_group_lock("vg0");
+    lock = quota_group_lock("vg0", 60);
     g_assert_cmpint(lock, >=, 0);
     quota_group_unlock(lock);
     /* Room for the group's directory, and none for its lock. */
@@ -449,7 +449,7 @@ static void test_directories(void)
     g_free(dir);
     dir = g_strconcat(parent, fill, NULL);
     quota_ledger_set_dir(dir);
-    g_assert_cmpint(quota_group_lock("vg0"), ==, -ENAMETOOLONG);
+    g_assert_cmpint(quota_group_lock("vg0", 60), ==, -ENAMETOOLONG);
     quota_ledger_set_dir(scratch_dir);
 }
 

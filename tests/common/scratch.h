@@ -71,7 +71,7 @@ static inline int scratch_run(void)
 static inline struct quota_ledger *scratch_ledger(const char *tenant)
 {
     struct quota_ledger *ledger;
-    int lock = quota_group_lock("vg0");
+    int lock = quota_group_lock("vg0", 60);
 
     g_assert_cmpint(lock, >=, 0);
     g_assert_cmpint(quota_ledger_create("vg0", tenant, &ledger), ==, 0);

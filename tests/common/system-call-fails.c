@@ -184,7 +184,7 @@ static struct quota_ledger *ledger;     /* of "acme", there before */
 
 static int op_lock(void)
 {
-    int fd = quota_group_lock("vg1");
+    int fd = quota_group_lock("vg1", 60);
 
     if (fd < 0) {
         return fd;
@@ -195,7 +195,7 @@ static int op_lock(void)
 
 static int op_lock_timed(void)
 {
-    int fd = quota_group_lock_timed("vg1", 0);
+    int fd = quota_group_lock("vg1", 0);
 
     if (fd < 0) {
         return fd;

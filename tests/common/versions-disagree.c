@@ -46,7 +46,7 @@ static struct quota_ledger *make_by(const struct program *program,
         .chunk_bytes = CHUNK,
     };
     struct quota_ledger *ledger;
-    int lock = quota_group_lock("vg0");
+    int lock = quota_group_lock("vg0", 60);
 
     quota_ledger_unlink("vg0", "acme");
     g_assert_cmpint(program->create("vg0", "acme", &ledger), ==, 0);
@@ -280,7 +280,7 @@ static void test_field_absent(void)
 static int create_by(const struct program *program,
                      struct quota_ledger **ledger)
 {
-    int lock = quota_group_lock("vg0");
+    int lock = quota_group_lock("vg0", 60);
     int ret = program->create("vg0", "acme", ledger);
 
     quota_group_unlock(lock);

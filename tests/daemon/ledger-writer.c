@@ -155,7 +155,7 @@ hold(struct quota_ledger *ledger, const char *volume)
 static int
 make(const char *group, const char *tenant)
 {
-    int lock = quota_group_lock(group);
+    int lock = quota_group_lock(group, 60);
     struct quota_ledger *ledger;
     int ret = lock < 0 ? lock : quota_ledger_create(group, tenant, &ledger);
 

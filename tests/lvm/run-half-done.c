@@ -370,7 +370,7 @@ test_slow(void)
     g_assert_cmpint(quota_group_lock_holder("vg0", &holder), ==, 0);
     g_assert_cmpstr(holder.verb, ==, "lvcreate");
     g_assert_cmpint(kill(holder.pid, 0), ==, 0);
-    g_assert_cmpint(quota_group_lock_timed("vg0", 0), ==, -ETIMEDOUT);
+    g_assert_cmpint(quota_group_lock("vg0", 0), ==, -ETIMEDOUT);
 }
 
 static void
@@ -379,7 +379,7 @@ test_locked(void)
     static const LvmHost impatient = {
         .start = play, .warn = take_warning, .patience_sec = 1
     };
-    int lock = quota_group_lock("vg0");
+    int lock = quota_group_lock("vg0", 60);
     g_autofree char *words = NULL;
     g_auto(LvmRefusal) why = { 0 };
 
