@@ -25,7 +25,9 @@ static int reserve(struct quota_adder *adder, enum quota_scope scope,
 {
     struct quota_reading reading;
 
-    for (int i = 0; i < QUOTA_TRIES; i++) {
+    /* Looks count too, or a register that never stands still would have a thousand of
+     * them for each try. */
+    for (unsigned i = 0; i < QUOTA_TRIES; i += 1 + reading.reserved.retries) {
         int ret = quota_reading_take_for(adder, scope, &reading);
 
         if (ret == -EUCLEAN) {

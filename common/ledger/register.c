@@ -27,8 +27,7 @@
 #define OPERATION_BITS 48
 #define OPERATION_MASK ((UINT64_C(1) << OPERATION_BITS) - 1)
 
-/* A reader tries again if the register changed meanwhile.  Adding reads at each of
- * its own tries, so that this number is smaller. */
+/* A reader tries again if the register changed meanwhile. */
 #define READ_TRIES 1000
 
 static uint64_t name_operation(unsigned index, uint64_t operation)
@@ -62,10 +61,11 @@ int quota_register_read(const struct quota_ledger *ledger, unsigned volume,
 {
     const struct quota_register *reg = register_of(ledger, volume, scope);
 
-    for (int i = 0; i < READ_TRIES; i++) {
+    for (unsigned i = 0; i < READ_TRIES; i++) {
         const struct quota_entry *entry;
         int writer;
 
+        value->retries = i;
         value->last = quota_load(&reg->last);
         value->bytes = 0;
         if (value->last == 0) {
@@ -158,7 +158,7 @@ int quota_register_add(struct quota_adder *adder, enum quota_scope scope,
     unsigned volume = adder->index / QUOTA_VOLUME_WRITERS;
     struct quota_register_value value;
 
-    for (; tries; tries--) {
+    for (unsigned i = 0; i < tries; i += 1 + value.retries) {
         int ret = quota_register_read(adder->ledger, volume, scope, &value);
 
         if (ret < 0) {

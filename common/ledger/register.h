@@ -13,6 +13,7 @@
 struct quota_register_value {
     uint64_t bytes;
     uint64_t last;
+    unsigned retries;           /* it changed so often while it was read */
 };
 
 /* quota_register_read: -EUCLEAN if the register names a writer that does not
@@ -46,7 +47,7 @@ bool quota_register_try_add(struct quota_adder *adder, enum quota_scope scope,
                             uint64_t bytes);
 
 /* quota_register_add: add @bytes to whatever the register holds.  -EAGAIN:
- * other writers were first at all @tries; -EUCLEAN. */
+ * other writers were first at all @tries, of which each look is one; -EUCLEAN. */
 int quota_register_add(struct quota_adder *adder, enum quota_scope scope,
                        uint64_t bytes, unsigned tries);
 
