@@ -142,36 +142,45 @@ static void init_file(struct quota_ledger_file *file,
     header->checksum = header_checksum(header);
 }
 
-/* The name that a ledger's file is made with. */
+/*
+ * The name that a ledger's file is made with: its tenant, and the version and features
+ * that a program must know.  The tenant can forge the header, but neither this name
+ * nor the file's owner.
+ */
+#define MADE_PREFIX "quota-lvm:"
 #define MADE_NAME_BYTES \
-    (sizeof("quota-lvm:/") + sizeof(((struct quota_header *)0)->group) + \
+    (sizeof(MADE_PREFIX "/ 65535::") + 32 + \
+     sizeof(((struct quota_header *)0)->group) + \
      sizeof(((struct quota_header *)0)->tenant))
-static void made_name(char name[MADE_NAME_BYTES], const char *group,
-                      const char *tenant)
-{
-    snprintf(name, MADE_NAME_BYTES, "quota-lvm:%s/%s", group, tenant);
-}
 
 /*
- * -EXDEV: the file was not made to be the ledger that its header says.  Its tenant
- * can forge the header, but neither the name that memfd_create() was given, nor the
- * owner.
+ * made_version: the part of a file's name behind that of its tenant, into @version.
+ * -EXDEV: the file was not made to be this tenant's ledger.
  */
-static int check_made_as(int fd, uid_t owner, const struct quota_header *header)
+static int made_version(int fd, const char *group, const char *tenant,
+                        char version[MADE_NAME_BYTES])
 {
-    char link[32], name[MADE_NAME_BYTES];
-    char is[MADE_NAME_BYTES + 32] = "", should[MADE_NAME_BYTES + 32];
+    char link[32], is[MADE_NAME_BYTES + 32] = "", should[MADE_NAME_BYTES + 32];
+    struct stat st;
+    int length;
 
-    if (owner != 0 && owner != geteuid()) {
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
         return -EXDEV;
     }
-    made_name(name, header->group, header->tenant);
-    snprintf(should, sizeof(should), "/memfd:%s (deleted)", name);
+    length = snprintf(should, sizeof(should), "/memfd:" MADE_PREFIX "%s/%s ",
+                      group, tenant);
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     if (readlink(link, is, sizeof(is) - 1) < 0) {
         return -errno;
     }
-    return strcmp(is, should) == 0 ? 0 : -EXDEV;
+    if (strncmp(is, should, length) != 0) {
+        return -EXDEV;
+    }
+    snprintf(version, MADE_NAME_BYTES, "%s", is + length);
+    return 0;
 }
 
 int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
@@ -179,6 +188,7 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
     struct quota_ledger *l = calloc(1, sizeof(*l));
     int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     size_t size = sizeof(*l->file);
+    char version[MADE_NAME_BYTES];
     struct stat st;
     int seals, ret;
 
@@ -231,7 +241,7 @@ int quota_ledger_open_fd(int fd, bool writable, struct quota_ledger **ledger)
         ret = -EBADFD;
         goto fail;
     }
-    ret = check_made_as(l->fd, st.st_uid, &l->header);
+    ret = made_version(l->fd, l->header.group, l->header.tenant, version);
     if (ret < 0) {
         goto fail;
     }
@@ -352,7 +362,8 @@ static int make_file(const char *group, const char *tenant)
     struct quota_ledger_file *file;
     int fd, ret = 0;
 
-    made_name(name, group, tenant);
+    snprintf(name, sizeof(name), MADE_PREFIX "%s/%s %u:%" PRIx64 ":%" PRIx64,
+             group, tenant, QUOTA_LEDGER_MAJOR, made.incompatible, made.write);
     fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) {
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -398,22 +409,30 @@ static bool has_locks(int fd)
 }
 
 /*
- * Whether a ledger that was refused for its version is newer than this program
- * and has writers.  If we replaced it, its writers would be refused, while
- * other programs of their version would use our ledger.  When in doubt, leave
- * it.
+ * Whether a ledger that was refused for its version was made by a newer program and has
+ * writers.  If we replaced it, its writers would be refused, while other programs of
+ * their version would use our ledger.  One whose header alone says so was forged.
  */
-static bool is_newer_in_use(const char *path)
+static bool is_newer_in_use(const char *path, const char *group,
+                            const char *tenant)
 {
-    struct quota_header header = { .version_major = UINT16_MAX };
+    char version[MADE_NAME_BYTES];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool is_in_use;
+    uint64_t incompatible, write;
+    bool is_in_use = false;
+    unsigned major;
 
     if (fd < 0) {
         return true;
     }
-    is_in_use = pread(fd, &header, sizeof(header), 0) < 0 ||
-                (header.version_major >= QUOTA_LEDGER_MAJOR && has_locks(fd));
+    if (made_version(fd, group, tenant, version) == 0 &&
+        sscanf(version, "%u:%" SCNx64 ":%" SCNx64, &major, &incompatible,
+               &write) == 3) {
+        is_in_use = (major > QUOTA_LEDGER_MAJOR ||
+                     (major == QUOTA_LEDGER_MAJOR &&
+                      (incompatible & ~known.incompatible ||
+                       write & ~known.write))) && has_locks(fd);
+    }
     close(fd);
     return is_in_use;
 }
@@ -453,7 +472,7 @@ int quota_ledger_create(const char *group, const char *tenant,
     ret = quota_ledger_open(path, true, ledger);
     if (ret == 0 || ret == -EACCES || ret == -EPERM || ret == -ENOMEM ||
         ret == -EMFILE || ret == -ENFILE ||
-        (ret == -EPROTONOSUPPORT && is_newer_in_use(path))) {
+        (ret == -EPROTONOSUPPORT && is_newer_in_use(path, group, tenant))) {
         return ret;
     }
     fd = make_file(group, tenant);

@@ -241,21 +241,32 @@ static int op_open_or_create(void)
 static int op_replace_newer(void)
 {
     const unsigned calls_before = calls, fail_at_then = fail_at;
-    char path[QUOTA_LEDGER_PATH_BYTES];
-    struct quota_header header;
+    g_autofree char *name = g_strdup_printf("quota-lvm:vg0/acme %u:0:0",
+                                            QUOTA_LEDGER_MAJOR + 1);
+    struct quota_header header = ledger->header;
     struct quota_ledger *made;
-    int ret;
+    unsigned calls_then;
+    int ret, fd;
 
     fail_at = 0;
-    quota_ledger_path("vg0", "acme", path, sizeof(path));
-    header = scratch_header(path);
     header.version_major = QUOTA_LEDGER_MAJOR + 1;
-    scratch_forge(path, &header);
+    header.checksum = scratch_checksum(&header);
+    fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    g_assert_cmpint(ftruncate(fd, header.file_bytes), ==, 0);
+    g_assert_cmpint(pwrite(fd, &header, sizeof(header), 0), ==, sizeof(header));
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, SCRATCH_SEALS), ==, 0);
+    g_assert_cmpint(quota_ledger_name("vg0", "acme", fd), ==, 0);
     fail_at = fail_at_then;
     calls = calls_before;
     ret = quota_ledger_create("vg0", "acme", &made);
+    calls_then = calls;
+    fail_at = 0;
     g_assert_cmpint(ret == 0, ==, made != NULL);
     quota_ledger_close(made);
+    close(fd);
+    g_assert_cmpint(quota_ledger_name("vg0", "acme", ledger->fd), ==, 0);
+    fail_at = fail_at_then;
+    calls = calls_then;
     return ret;
 }
 

@@ -300,38 +300,120 @@ static void test_kept(gconstpointer maker)
     ((const struct program *)maker)->close(ledger);
 }
 
-/* The older replaces a newer one when it has no writers, and not before: by its
- * major version, or by a bit, of either kind. */
+/* A ledger under the name, of a file that was made with that name. */
+static int made_as(const char *name, struct quota_header *header)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    header->checksum = scratch_checksum(header);
+    g_assert_cmpint(ftruncate(fd, header->file_bytes), ==, 0);
+    g_assert_cmpint(pwrite(fd, header, sizeof(*header), 0), ==, sizeof(*header));
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, SCRATCH_SEALS), ==, 0);
+    g_assert_cmpint(quota_ledger_name("vg0", "acme", fd), ==, 0);
+    return fd;
+}
+
+/* As a program made it that has these features and this major version. */
+static int made_by_newer(struct quota_header *header)
+{
+    g_autofree char *name = g_strdup_printf(
+        "quota-lvm:vg0/acme %u:%" G_GINT64_MODIFIER "x:%" G_GINT64_MODIFIER "x",
+        header->version_major, header->features.incompatible,
+        header->features.write);
+
+    return made_as(name, header);
+}
+
+static void lock_as_writer(int fd, short type)
+{
+    struct flock lock = {
+        .l_type = type,
+        .l_whence = SEEK_SET,
+        .l_start = QUOTA_LOCK_BASE,
+        .l_len = 1,
+    };
+
+    g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &lock), ==, 0);
+}
+
+static const struct quota_features bits[] = {
+    { 1, 0, 0 }, { 0, 1, 0 }, { 0, 0, 0 },
+};
+
+/* By its major version, or by a bit, of either kind. */
+static struct quota_header newer_header(size_t n)
+{
+    struct quota_header header;
+
+    programs[NEWER]->close(make_by(programs[NEWER], 100 * CHUNK));
+    header = scratch_header(ledger_path());
+    header.features = bits[n];
+    header.version_major += !bits[n].incompatible && !bits[n].write;
+    return header;
+}
+
+/* The older replaces a newer one when it has no writers, and not before. */
 static void test_newer_in_use(void)
 {
-    const struct program *newer = programs[NEWER], *older = programs[OLDER];
-    const struct quota_features bits[] = { { 1, 0, 0 }, { 0, 1, 0 },
-                                           { 0, 0, 0 } };
+    const struct program *older = programs[OLDER];
 
     for (size_t n = 0; n < G_N_ELEMENTS(bits); n++) {
-        struct quota_ledger *ledger = make_by(newer, 100 * CHUNK), *own, *made;
-        struct quota_header header = scratch_header(ledger_path());
-        struct quota_writer *writer;
+        struct quota_header header = newer_header(n);
+        int fd = made_by_newer(&header);
+        struct quota_ledger *made;
 
-        own = open_by(newer);
-        writer = attach_by(newer, own);
-        header.features = bits[n];
-        header.version_major += !bits[n].incompatible && !bits[n].write;
-        scratch_forge(ledger_path(), &header);
+        lock_as_writer(fd, F_WRLCK);
         g_assert_cmpint(create_by(older, &made), ==, -EPROTONOSUPPORT);
         g_assert_null(made);
-        g_assert_true(newer->is_current(ledger));
-        sample_by(newer, ledger, 0);
-        g_assert_cmpint(newer->reserve(writer, CHUNK), ==, 0);
-        newer->settle(writer, CHUNK);
+        g_assert_cmpint(scratch_header(ledger_path()).checksum, ==,
+                        header.checksum);
 
-        newer->detach(writer);
-        newer->close(own);
+        lock_as_writer(fd, F_UNLCK);
+        g_assert_cmpint(create_by(older, &made), ==, 0);
+        programs[NEWER]->close(open_by(programs[NEWER]));
+        older->close(made);
+        close(fd);
+    }
+}
+
+/* A tenant that writes into its ledger's header that it is newer does not keep it from
+ * being replaced, whatever locks it has. */
+static void test_newer_forged(void)
+{
+    const struct program *newer = programs[NEWER], *older = programs[OLDER];
+
+    for (size_t n = 0; n < G_N_ELEMENTS(bits); n++) {
+        struct quota_header header = newer_header(n);
+        struct quota_ledger *ledger = open_by(newer), *made;
+        struct quota_writer *writer = attach_by(newer, ledger);
+
+        scratch_forge(ledger_path(), &header);
         g_assert_cmpint(create_by(older, &made), ==, 0);
         g_assert_false(newer->is_current(ledger));
+        newer->detach(writer);
         newer->close(ledger);
-        newer->close(open_by(newer));
         older->close(made);
+    }
+}
+
+/* Nor does one that no program has made so. */
+static void test_newer_unlikely(void)
+{
+    static const char *const names[] = {
+        "quota-lvm:vg0/acme", "quota-lvm:vg0/acme 2", "quota-lvm:vg0/acme 0:1:1",
+        "quota-lvm:vg0/emca 2:0:0",
+    };
+    const struct program *older = programs[OLDER];
+
+    for (size_t n = 0; n < G_N_ELEMENTS(names); n++) {
+        struct quota_header header = newer_header(2);
+        int fd = made_as(names[n], &header);
+        struct quota_ledger *made;
+
+        lock_as_writer(fd, F_WRLCK);
+        g_assert_cmpint(create_by(older, &made), ==, 0);
+        older->close(made);
+        close(fd);
     }
 }
 
@@ -509,6 +591,8 @@ int main(int argc, char **argv)
     g_test_add_func("/versions/field-kept", test_field_kept);
     g_test_add_func("/versions/field-absent", test_field_absent);
     g_test_add_func("/versions/newer-in-use", test_newer_in_use);
+    g_test_add_func("/versions/newer-forged", test_newer_forged);
+    g_test_add_func("/versions/newer-unlikely", test_newer_unlikely);
     g_test_add_func("/versions/older-in-use", test_older_in_use);
     g_test_add_func("/versions/features", test_features);
     g_test_add_func("/versions/lengths", test_lengths);
