@@ -60,6 +60,8 @@ growth_run(const char *group, const char *tenant, const char *thin_dm_uuid,
     lvm = lvm_hold_tenant(hold);
     if (!lvm)
         return GROWTH_GONE;
+    if (!lvm_hold_open_ledger(hold, why))
+        return GROWTH_FAILED;
     quota_state_publish(ledger, &lvm->state);
     if (g_strcmp0(lvm->thin_dm_uuid, thin_dm_uuid) != 0)
         return GROWTH_REPLACED;

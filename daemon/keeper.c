@@ -95,9 +95,13 @@ keeper_poke(Keeper *keeper, const char *key)
     g_mutex_lock(&keeper->lock);
     sampler = g_hash_table_lookup(keeper->samplers, key);
     if (sampler)
-        sampler_poke(sampler);
+        sampler_ref(sampler);
     g_mutex_unlock(&keeper->lock);
-    return sampler != NULL;
+    if (!sampler)
+        return false;
+    sampler_poke(sampler);
+    sampler_unref(sampler);
+    return true;
 }
 
 /* keeper_adopt: publish what LVM says of a tenant; the group is locked.  A sampler

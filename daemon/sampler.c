@@ -66,6 +66,7 @@ typedef struct {
 } SamplerGrowth;
 
 struct Sampler {
+    gatomicrefcount refs;
     char *group;
     char *tenant;
     uint64_t interval_ns;
@@ -493,7 +494,11 @@ sampler_run(Sampler *sampler)
             return false;
     }
 
-    quota_writer_audit(sampler->ledger);
+    if (!quota_ledger_is_whole(sampler->ledger) ||
+        quota_writer_audit(sampler->ledger) == -ETIME) {
+        sampler_doubt(sampler, DECIDE_SPOILT);
+        return false;
+    }
     quota_sample_begin(sampler->ledger, &sampler->sample);
     /* a writer stores its demand before it rings: read after the doorbell, this
      * is the demand of every ring that the sample answers */
@@ -619,6 +624,7 @@ sampler_new(const LvmTenant *lvm, struct quota_ledger *ledger,
 {
     Sampler *sampler = g_new0(Sampler, 1);
 
+    g_atomic_ref_count_init(&sampler->refs);
     sampler->group = g_strdup(lvm->group);
     sampler->tenant = g_strdup(lvm->tenant);
     sampler->interval_ns = interval_ns;
@@ -679,6 +685,13 @@ sampler_ask_stop(Sampler *sampler)
     sampler_poke(sampler);
 }
 
+Sampler *
+sampler_ref(Sampler *sampler)
+{
+    g_atomic_ref_count_inc(&sampler->refs);
+    return sampler;
+}
+
 void
 sampler_free(Sampler *sampler)
 {
@@ -689,6 +702,14 @@ sampler_free(Sampler *sampler)
         pthread_join(sampler->thread, NULL);
     }
     sampler_growth_collect(sampler, true);
+    sampler_unref(sampler);
+}
+
+void
+sampler_unref(Sampler *sampler)
+{
+    if (!g_atomic_ref_count_dec(&sampler->refs))
+        return;
     quota_ledger_close(sampler->ledger);
     g_mutex_clear(&sampler->ledger_lock);
     gauge_clear(&sampler->gauge);

@@ -41,11 +41,16 @@ bool sampler_start(Sampler *sampler);
 /* sampler_key: "group/tenant". */
 char *sampler_key(const Sampler *sampler);
 
-/* sampler_poke: make the thread run now. */
+/* sampler_poke: make the thread run now.  Without a lock that others wait for: it
+ * touches the ledger, and its tenant may have that take long. */
 void sampler_poke(Sampler *sampler);
 
 /* sampler_ask_stop: ask the thread to end; sampler_free waits for it. */
 void sampler_ask_stop(Sampler *sampler);
 void sampler_free(Sampler *sampler);
+
+/* sampler_ref, sampler_unref: keep it valid for sampler_poke after it was freed. */
+Sampler *sampler_ref(Sampler *sampler);
+void sampler_unref(Sampler *sampler);
 
 #endif

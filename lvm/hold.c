@@ -104,15 +104,17 @@ lvm_hold_open_ledger(LvmHold *hold, LvmRefusal *why)
     char path[QUOTA_LEDGER_PATH_BYTES];
     int ret;
 
-    if (hold->ledger)
-        return true;
-    if (hold->makes_ledger) {
+    if (hold->ledger) {
+        ret = 0;
+    } else if (hold->makes_ledger) {
         ret = quota_ledger_create(hold->group, hold->tenant, &hold->ledger);
     } else {
         ret = quota_ledger_path(hold->group, hold->tenant, path, sizeof(path));
         if (ret == 0)
             ret = quota_ledger_open(path, true, &hold->ledger);
     }
+    if (ret == 0 && !quota_ledger_is_whole(hold->ledger))
+        ret = -EUCLEAN;
     if (ret == 0)
         return true;
     lvm_refuse(why, LVM_WHY_LEDGER, hold->group, hold->tenant, NULL, NULL);

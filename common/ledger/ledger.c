@@ -470,6 +470,11 @@ int quota_ledger_create(const char *group, const char *tenant,
         return ret;
     }
     ret = quota_ledger_open(path, true, ledger);
+    if (ret == 0 && !quota_ledger_is_whole(*ledger)) {
+        quota_ledger_close(*ledger);
+        *ledger = NULL;
+        ret = -EUCLEAN;
+    }
     if (ret == 0 || ret == -EACCES || ret == -EPERM || ret == -ENOMEM ||
         ret == -EMFILE || ret == -ENFILE ||
         (ret == -EPROTONOSUPPORT && is_newer_in_use(path, group, tenant))) {
@@ -596,6 +601,25 @@ bool quota_ledger_is_current(const struct quota_ledger *ledger)
            ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
+/* Every page in use has been written.  Nothing mapped is touched here: the fault would
+ * wait for as long as somebody punches holes. */
+bool quota_ledger_is_whole(const struct quota_ledger *ledger)
+{
+    const off_t at = offsetof(struct quota_ledger_file, counters.volumes);
+    off_t used = offsetof(struct quota_ledger_file, volumes);
+    uint32_t volumes = 0;
+
+    if (ledger->fd < 0 ||
+        pread(ledger->fd, &volumes, sizeof(volumes), at) < 0) {
+        return true;                    /* not known otherwise */
+    }
+    if (volumes > QUOTA_LEDGER_VOLUMES) {
+        volumes = QUOTA_LEDGER_VOLUMES;
+    }
+    used += (off_t)volumes * sizeof(struct quota_volume);
+    return lseek(ledger->fd, 0, SEEK_HOLE) >= used;
+}
+
 const char *quota_ledger_strerror(int error)
 {
     switch (error < 0 ? -error : error) {
@@ -613,6 +637,8 @@ const char *quota_ledger_strerror(int error)
         return "is another tenant's";
     case ENOTCONN:
         return "cannot be made, since quota-ledgerd does not answer";
+    case EUCLEAN:
+        return "is damaged: a hole was punched into it; quota-lvmd replaces it";
     case EBADMSG:
         return "is damaged: its header does not match its checksum";
     case ESTALE:

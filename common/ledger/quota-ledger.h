@@ -116,6 +116,14 @@ int quota_ledger_unlink(const char *group, const char *tenant);
 const char *quota_ledger_group(const struct quota_ledger *ledger);
 const char *quota_ledger_tenant(const struct quota_ledger *ledger);
 
+/*
+ * quota_ledger_is_whole: whether all of the ledger that is in use is still there.
+ * Nothing forbids its tenant to punch holes into it, and who then touches it waits until
+ * that is over, which can be made to take seconds: look before touching it with a lock
+ * held that others wait for.
+ */
+bool quota_ledger_is_whole(const struct quota_ledger *ledger);
+
 /* quota_ledger_is_current: whether the ledger's path still leads to this file
  * (false after it was replaced or removed, or its keeper ended). */
 bool quota_ledger_is_current(const struct quota_ledger *ledger);
@@ -268,7 +276,8 @@ int quota_epoch_end(struct quota_ledger *ledger, const char *name);
  * quota_writer_audit: settle what dead writers had in flight, and free their
  * slots and those of unused volumes.  For the sampler, before it samples; never
  * on a descriptor that the process also writes through.  Returns the number of
- * dead writers, or a negative errno.
+ * dead writers, or a negative errno; -ETIME: it takes longer than any honest ledger
+ * has it take.
  */
 int quota_writer_audit(struct quota_ledger *ledger);
 

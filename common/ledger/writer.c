@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lease.h"
@@ -26,6 +27,9 @@
 
 /* An auditor gives up after so many races with a volume's live writers. */
 #define AUDIT_TRIES 1000
+/* And after so much processor time for locks: the kernel looks through all that a file
+ * has for each that is asked of it, and a tenant may have taken a million. */
+#define AUDIT_LOCKS_NS UINT64_C(50000000)
 
 /* ---- the process's own lock, and its threads' lanes ---------------------- */
 
@@ -100,21 +104,44 @@ static int audit(struct quota_ledger *ledger, unsigned index)
     return 0;
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec worked;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
+    return (uint64_t)worked.tv_sec * 1000000000 + worked.tv_nsec;
+}
+
+/* Take or drop the lock of a slot; adds what that took to @spent_ns. */
+static int lock_slot(struct quota_ledger *ledger, unsigned index, short type,
+                     uint64_t *spent_ns)
+{
+    uint64_t began_ns = thread_cpu_ns();
+    int ret = quota_ledger_lock(ledger, QUOTA_LOCK_BASE + index, F_OFD_SETLK,
+                                type);
+
+    *spent_ns += thread_cpu_ns() - began_ns;
+    return ret;
+}
+
 int quota_writer_audit(struct quota_ledger *ledger)
 {
     unsigned end = quota_volumes_seen(ledger) * QUOTA_VOLUME_WRITERS;
+    uint64_t spent_ns = 0;
     int dead = 0;
 
     for (unsigned i = 0; i < end && ledger->fd >= 0; i++) {
         struct quota_writer_words *words = quota_writer_at(ledger, i);
-        int64_t byte = QUOTA_LOCK_BASE + i;
         int ret;
 
         if (quota_load(&words->owner) == 0) {
             continue;
         }
+        if (spent_ns > AUDIT_LOCKS_NS) {
+            return -ETIME;
+        }
         /* [lock] A live owner holds it. */
-        ret = quota_ledger_lock(ledger, byte, F_OFD_SETLK, F_WRLCK);
+        ret = lock_slot(ledger, i, F_WRLCK, &spent_ns);
         if (ret == -EAGAIN || ret == -EACCES) {
             continue;               /* alive */
         }
@@ -125,7 +152,7 @@ int quota_writer_audit(struct quota_ledger *ledger)
         if (quota_load(&words->owner) != 0 && audit(ledger, i) == 0) {
             dead++;
         }
-        quota_ledger_lock(ledger, byte, F_OFD_SETLK, F_UNLCK);
+        lock_slot(ledger, i, F_UNLCK, &spent_ns);
     }
     if (ledger->fd >= 0) {
         quota_volume_tidy(ledger);

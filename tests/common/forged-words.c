@@ -109,11 +109,89 @@ static void test_endless_answers(void)
     quota_ledger_close(ledger);
 }
 
+static void punch(const struct quota_ledger *ledger, unsigned page)
+{
+    g_assert_cmpint(fallocate(ledger->fd, FALLOC_FL_PUNCH_HOLE |
+                              FALLOC_FL_KEEP_SIZE, page * 4096, 4096), ==, 0);
+}
+
+/* Seen without being touched: a fault waits for who punches. */
+static void test_holes(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("holes"), *made;
+
+    g_assert_true(quota_ledger_is_whole(ledger));
+    quota_writer_detach(scratch_writer(ledger, "disk0"));
+    quota_writer_detach(scratch_writer(ledger, "disk1"));
+    g_assert_true(quota_ledger_is_whole(ledger));
+    punch(ledger, 3);                   /* nobody's */
+    g_assert_true(quota_ledger_is_whole(ledger));
+    punch(ledger, 2);
+    g_assert_false(quota_ledger_is_whole(ledger));
+
+    /* Whoever opens it to write what is so makes another. */
+    g_assert_cmpint(quota_ledger_create("vg0", "holes", &made), ==, 0);
+    g_assert_true(quota_ledger_is_whole(made));
+    g_assert_false(quota_ledger_is_current(ledger));
+    quota_ledger_close(ledger);
+    ledger = made;
+
+    /* Volumes that nobody has ever written to. */
+    quota_store(&ledger->file->counters.volumes, UINT32_MAX);
+    g_assert_false(quota_ledger_is_whole(ledger));
+    quota_store(&ledger->file->counters.volumes, 0);
+    g_assert_true(quota_ledger_is_whole(ledger));
+    punch(ledger, 0);
+    g_assert_false(quota_ledger_is_whole(ledger));
+    quota_ledger_close(ledger);
+
+    g_assert_cmpint(quota_ledger_new_private("acme", &ledger), ==, 0);
+    g_assert_true(quota_ledger_is_whole(ledger));
+    quota_ledger_close(ledger);
+}
+
+/* Each look at a lock goes through all that the tenant has taken. */
+static void test_flood(void)
+{
+    struct quota_ledger *ledger = scratch_ledger("flood");
+    struct quota_ledger *own = scratch_open("flood");
+
+    for (unsigned i = 0; i < QUOTA_LEDGER_VOLUMES; i++) {
+        for (unsigned n = 0; n < QUOTA_VOLUME_WRITERS; n++) {
+            quota_store(&own->file->volumes[i].writers[n].owner, 1);
+        }
+    }
+    quota_store(&own->file->counters.volumes, QUOTA_LEDGER_VOLUMES);
+    g_assert_cmpint(quota_writer_audit(ledger), >, 0);
+
+    for (unsigned i = 0; i < QUOTA_LEDGER_VOLUMES; i++) {
+        for (unsigned n = 0; n < QUOTA_VOLUME_WRITERS; n++) {
+            quota_store(&own->file->volumes[i].writers[n].owner, 1);
+        }
+    }
+    /* one byte in two, or the kernel makes one lock of them */
+    for (unsigned i = 0; i < 12000; i++) {
+        struct flock lock = {
+            .l_type = F_WRLCK,
+            .l_whence = SEEK_SET,
+            .l_start = 2 * i,
+            .l_len = 1,
+        };
+
+        g_assert_cmpint(fcntl(own->fd, F_OFD_SETLK, &lock), ==, 0);
+    }
+    g_assert_cmpint(quota_writer_audit(ledger), ==, -ETIME);
+    quota_ledger_close(own);
+    quota_ledger_close(ledger);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/forged/no-volumes", test_no_volumes);
     g_test_add_func("/forged/demand", test_demand);
     g_test_add_func("/forged/endless-answers", test_endless_answers);
+    g_test_add_func("/forged/holes", test_holes);
+    g_test_add_func("/forged/flood", test_flood);
     return scratch_run();
 }
