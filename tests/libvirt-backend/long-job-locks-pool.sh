@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Hazard: while a volume is copied or what it grew by is zeroed, nobody can get at the
-# pool, or tell how far the copy is; or somebody gets at what is worked on.
+# Hazard: while a volume is copied, what it grew by is zeroed, or one in use is waited
+# for, nobody can get at the pool, or tell how far the copy is; or another tenant does
+# not grow; or somebody gets at what is worked on.
 . "$(dirname "$0")/../lab.d/lib.sh"
 . "$(dirname "$0")/pools.sh"
 requires_machine
-requires_command virsh lvs quota-lvm
+requires_command virsh lvs quota-lvm python3
 
 SIZE=$((1536 * MIB))
 fresh_vg vg0
@@ -90,3 +91,57 @@ guest early >/dev/null
 virsh -q destroy early >/dev/null
 virsh -q vol-delete --pool acme small >/dev/null
 quota-lvm check acme
+
+# Zeroes before it is deleted, which virsh has no flag for
+vol_create acme zeroed 16 thick
+dmsetup suspend vg0-acme.zeroed
+cleanup_fn dmsetup resume vg0-acme.zeroed
+python3 -c 'import libvirt
+pool = libvirt.open().storagePoolLookupByName("acme")
+pool.storageVolLookupByName("zeroed").delete(libvirt.VIR_STORAGE_VOL_DELETE_ZEROED)' &
+zeroing=$!
+wait_for 30 "it to be zeroed" sh -c \
+    'test "$(dmsetup info -c --noheadings -o open vg0-acme.zeroed)" -gt 0'
+timeout "$(hang_limit 20)" virsh -q pool-list >/dev/null
+expect_fail "still (being allocated|in use)" timeout "$(hang_limit 20)" virsh vol-delete --pool acme zeroed
+kill -0 $zeroing || fail "the deletion did not wait"
+dmsetup resume vg0-acme.zeroed
+wait $zeroing
+expect_fail "no storage vol" virsh vol-info --pool acme zeroed
+
+# A volume in use is waited for with nothing locked, however often its tenant asks.
+pool_up globex vg0 "$(limit 1 GiB 16 MiB)"
+vol_create globex root 1000 thin
+vol_create acme held 16 thick
+head -c 128M /dev/zero | tr '\0' x >"$TEST_TMP/data"
+part=0
+beside() { # NAME: milliseconds of eight growths of the other tenant, and of an answer
+    local began=${EPOCHREALTIME/./} answered
+    virsh -q vol-upload --pool globex --offset $((part * 128 * MIB)) root "$TEST_TMP/data" >/dev/null
+    part=$((part + 1))
+    grown=$(((${EPOCHREALTIME/./} - began) / 1000))
+    longest=0
+    for ((i = 0; i < 5; i++)); do
+        began=${EPOCHREALTIME/./}
+        virsh -q pool-list >/dev/null
+        answered=$(((${EPOCHREALTIME/./} - began) / 1000))
+        [ "$answered" -le "$longest" ] || longest=$answered
+    done
+    echo "$1: eight growths $grown ms, the longest of five answers $longest ms"
+}
+beside "quiet"
+quiet=$grown answer=$longest
+exec 8</dev/vg0/acme.held
+touch "$TEST_TMP/deleting"
+while [ -e "$TEST_TMP/deleting" ]; do
+    expect_fail "in use" virsh vol-delete --pool acme held
+done &
+deleting=$!
+beside "beside vol-delete of a volume in use"
+rm "$TEST_TMP/deleting"
+wait $deleting || fail "vol-delete of a volume in use"
+at_most "$longest" $((answer * 2 + 1500)) "pool-list beside it (ms)"
+at_most "$grown" $((quiet * 2 + 2000)) "growths beside it (ms)"
+exec 8<&-
+virsh -q vol-delete --pool acme held >/dev/null
+wait_for 20 "all to be well" quota-lvm check

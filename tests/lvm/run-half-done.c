@@ -393,6 +393,147 @@ test_locked(void)
     quota_group_unlock(lock);
 }
 
+/* What the host keeps from others while it waits, libvirt the mutex of a pool. */
+static unsigned lent, taken_back;
+static bool may_lend;
+
+static bool
+lend(void)
+{
+    lent++;
+    return may_lend;
+}
+
+static void
+take_back(void)
+{
+    g_assert_true(may_lend);
+    taken_back++;
+}
+
+static bool has_lent_already;
+
+static bool
+is_next(void)
+{
+    return has_lent_already;
+}
+
+static const LvmHost lender = {
+    .start = play, .warn = take_warning, .lend = lend, .is_next = is_next,
+    .take_back = take_back,
+};
+
+static void
+lend_begins(bool may)
+{
+    lvm_host_set(&lender);
+    lent = 0;
+    taken_back = 0;
+    may_lend = may;
+}
+
+static void
+test_lent_to_command(void)
+{
+    static const struct act script[] = {
+        { .command = "lvcreate", .lvs = "acme.data:8", .sleep_ms = 1500 }, { 0 }
+    };
+    g_autoptr(LvmHold) hold = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+
+    lend_begins(true);
+    play_begins(script, "");
+    hold = hold_new();
+    plan = create_plan(hold);
+    g_assert_cmpuint(lent, ==, 0);
+    g_assert_true(lvm_hold_run(hold, plan, &why));
+    g_assert_cmpuint(lent, ==, 1);
+    g_assert_cmpuint(taken_back, ==, 1);
+}
+
+static gpointer
+unlock_later(gpointer lock)
+{
+    g_usleep(1500 * 1000);
+    quota_group_unlock(GPOINTER_TO_INT(lock));
+    return NULL;
+}
+
+static void
+test_lent_to_lock(void)
+{
+    int lock = quota_group_lock("vg0", 60);
+    g_auto(LvmRefusal) why = { 0 };
+    LvmHold *hold;
+    GThread *thread;
+
+    g_assert_cmpint(lock, >=, 0);
+    lend_begins(true);
+    thread = g_thread_new("holder", unlock_later, GINT_TO_POINTER(lock));
+    hold = lvm_hold_new("vg0", "acme", "test", &why);
+    g_assert_nonnull(hold);
+    g_thread_join(thread);
+    g_assert_cmpuint(lent, ==, 1);
+    g_assert_cmpuint(taken_back, ==, 1);
+    lvm_hold_free(hold);
+}
+
+/* Another one waits already: this one does not keep for a moment what it can lend. */
+static void
+test_lent_next(void)
+{
+    /* which is all that it waits without */
+    static const LvmHost brief = {
+        .start = play, .warn = take_warning, .lend = lend, .is_next = is_next,
+        .take_back = take_back, .patience_sec = LVM_LEND_SEC,
+    };
+    int lock = quota_group_lock("vg0", 60);
+    g_auto(LvmRefusal) why = { 0 };
+
+    g_assert_cmpint(lock, >=, 0);
+    lend_begins(false);
+    lvm_host_set(&brief);
+    g_assert_null(lvm_hold_new("vg0", "acme", "test", &why));
+    g_assert_cmpuint(lent, ==, 0);
+    has_lent_already = true;
+    lvm_refusal_clear(&why);
+    g_assert_null(lvm_hold_new("vg0", "acme", "test", &why));
+    has_lent_already = false;
+    g_assert_cmpuint(lent, ==, 1);
+    quota_group_unlock(lock);
+}
+
+/* Too many wait already: neither is waited for. */
+static void
+test_not_lent(void)
+{
+    static const struct act script[] = {
+        { .command = "lvcreate", .sleep_ms = 20000 }, { 0 }
+    };
+    g_autoptr(LvmHold) hold = NULL;
+    g_autoptr(LvmPlan) plan = NULL;
+    g_auto(LvmRefusal) why = { 0 };
+    struct quota_lock_holder holder;
+
+    lend_begins(false);
+    play_begins(script, "");
+    hold = hold_new();
+    plan = create_plan(hold);
+    g_assert_false(lvm_hold_run(hold, plan, &why));
+    g_assert_cmpstr(lvm_why_name(why.why), ==, "slow");
+    g_assert_cmpuint(why.asked, <, 20);
+    g_clear_pointer(&hold, lvm_hold_free);
+
+    lvm_refusal_clear(&why);
+    g_assert_null(lvm_hold_new("vg0", "acme", "test", &why));
+    g_assert_cmpint(why.error, ==, -ETIMEDOUT);
+    g_assert_cmpuint(lent, ==, 2);
+    g_assert_cmpint(quota_group_lock_holder("vg0", &holder), ==, 0);
+    g_assert_cmpint(kill(holder.pid, SIGKILL), ==, 0);
+}
+
 /* Steps that may fail, one that runs in any case, and two in one child. */
 static void
 test_steps(void)
@@ -449,6 +590,10 @@ main(int argc, char **argv)
     g_test_add_func("/run/killed", test_killed);
     g_test_add_func("/run/locked", test_locked);
     g_test_add_func("/run/steps", test_steps);
+    g_test_add_func("/run/lent-to-command", test_lent_to_command);
+    g_test_add_func("/run/lent-to-lock", test_lent_to_lock);
+    g_test_add_func("/run/lent-next", test_lent_next);
+    g_test_add_func("/run/not-lent", test_not_lent);
     g_test_add_func("/run/slow", test_slow);
     status = g_test_run();
     g_unlink(disk->path);

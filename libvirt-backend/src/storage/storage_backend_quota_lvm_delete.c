@@ -20,19 +20,21 @@
 VIR_LOG_INIT("storage.storage_backend_quota_lvm_delete");
 
 
-/* Zeroing takes its time, so it is done while the group is not locked, after a
- * look at whether the volume may be deleted at all.  The chunks of a thin
+/* Zeroing takes its time, so it is done while neither the group nor the pool is
+ * locked, after a look at whether the volume may be deleted at all.  The chunks of a thin
  * volume are zeroed before anybody else gets to read them in any case. */
 static int
-virQuotaVolZeroFirst(virStoragePoolDef *def,
+virQuotaVolZeroFirst(virStoragePoolObj *pool,
                      virStorageVolDef *vol,
                      bool withSnapshots,
                      LvmRefusal *why)
 {
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
     g_autofree char *name = NULL;
     const LvmLv *lv;
+    int rc;
 
     if (!(tenant = virQuotaTenantBegin(def, "vol-delete")))
         return -1;
@@ -57,13 +59,19 @@ virQuotaVolZeroFirst(virStoragePoolDef *def,
 
     g_clear_pointer(&tenant, virQuotaTenantFree);
 
-    if (virQuotaZeroDevice(vol->target.path, 0, O_EXCL) < 0)
-        return -1;
+    vol->building = true;
+    virQuotaPoolLend(pool, NULL);
+    rc = virQuotaZeroDevice(vol->target.path, 0, O_EXCL);
 
-    /* udev looks at what was written */
-    name = g_path_get_basename(vol->target.path);
-    (void) device_wait_unused(def->source.name, name);
-    return 0;
+    if (rc == 0) {
+        /* udev looks at what was written */
+        name = g_path_get_basename(vol->target.path);
+        (void) device_wait_unused(def->source.name, name);
+    }
+
+    virQuotaPoolTakeBack(pool, NULL);
+    vol->building = false;
+    return rc;
 }
 
 
@@ -81,7 +89,7 @@ virQuotaVolIsGone(virStorageVolDef *vol,
     const struct virQuotaVolGoneData *data = opaque;
     const LvmLv *lv;
 
-    if (vol == data->vol || vol->building)
+    if (vol == data->vol || vol->building || vol->in_use)
         return false;
 
     if (!(lv = virQuotaVolFindLV(data->tenant, vol)))
@@ -123,7 +131,7 @@ virQuotaVolDeleteOnce(virStoragePoolObj *pool,
 
     if (*flags & VIR_STORAGE_VOL_DELETE_ZEROED) {
         if (virQuotaSlowBegin(def, &slow) < 0 ||
-            virQuotaVolZeroFirst(def, vol, withSnapshots, why) < 0)
+            virQuotaVolZeroFirst(pool, vol, withSnapshots, why) < 0)
             return -1;
         *flags &= ~VIR_STORAGE_VOL_DELETE_ZEROED;
     }
@@ -159,11 +167,14 @@ virQuotaVolDelete(virStoragePoolObj *pool,
                   unsigned int flags)
 {
     g_auto(LvmRefusal) why = { 0 };
+    g_auto(virQuotaVerb) verb = { .pool = pool, .vol = vol };
     int ret;
 
     virCheckFlags(VIR_STORAGE_VOL_DELETE_ZEROED |
                   VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS, -1);
 
+    verb.slow = flags & VIR_STORAGE_VOL_DELETE_ZEROED;
+    virQuotaVerbBegin(&verb);
     ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);
     if (ret < 0 && virQuotaPoolWait(pool, vol, &why))
         ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);

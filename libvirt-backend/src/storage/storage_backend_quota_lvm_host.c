@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "lvm-host.h"
 #include "storage_backend_quota_lvm_internal.h"
 #include "vircommand.h"
 #include "virerror.h"
@@ -23,7 +22,7 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_host");
 
 /* libquota-lvm-vg waits for the child.  Its descriptors stay its own: virCommand
  * closes the input that it is given, but only if the child cannot be started. */
-static pid_t
+pid_t
 virQuotaHostStart(const char *const *argv,
                   int input,
                   int output,
@@ -57,22 +56,10 @@ virQuotaHostStart(const char *const *argv,
 }
 
 
-static void
+void
 virQuotaHostWarn(const char *message)
 {
     VIR_WARN("%s", message);
-}
-
-
-void
-virQuotaHostInit(void)
-{
-    static const LvmHost host = {
-        .start = virQuotaHostStart,
-        .warn = virQuotaHostWarn,
-    };
-
-    lvm_host_set(&host);
 }
 
 

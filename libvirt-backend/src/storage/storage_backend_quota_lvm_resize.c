@@ -11,8 +11,7 @@
 #define VIR_FROM_THIS VIR_FROM_STORAGE
 
 
-/* Guests see the new size already.  Zeroing takes its time, and others get at
- * the pool meanwhile, as they do while a volume is wiped. */
+/* Guests see the new size already. */
 static int
 virQuotaVolZeroGrown(virStoragePoolObj *pool,
                      virStorageVolDef *vol)
@@ -20,15 +19,11 @@ virQuotaVolZeroGrown(virStoragePoolObj *pool,
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     int rc;
 
-    virStoragePoolObjIncrAsyncjobs(pool);
     vol->building = true;
-    virObjectUnlock(pool);
-
+    virQuotaPoolLend(pool, NULL);
     rc = virQuotaZeroVol(def, vol, 0);
-
-    virObjectLock(pool);
+    virQuotaPoolTakeBack(pool, NULL);
     vol->building = false;
-    virStoragePoolObjDecrAsyncjobs(pool);
 
     if (rc == 0)
         virQuotaZeroEnd(def, vol);
@@ -116,6 +111,7 @@ virQuotaVolResize(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_auto(virQuotaSlow) slow = NULL;
+    g_auto(virQuotaVerb) verb = { .pool = pool, .vol = vol };
     virErrorPtr err;
     bool ran = false;
     int ret;
@@ -128,6 +124,8 @@ virQuotaVolResize(virStoragePoolObj *pool,
         virQuotaSlowBegin(def, &slow) < 0)
         return -1;
 
+    verb.slow = slow;
+    virQuotaVerbBegin(&verb);
     ret = virQuotaVolResizeLV(def, vol, capacity, flags, &ran);
     if (!ran)
         return ret;
