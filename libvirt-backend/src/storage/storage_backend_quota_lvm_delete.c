@@ -168,10 +168,14 @@ virQuotaVolDelete(virStoragePoolObj *pool,
 {
     g_auto(LvmRefusal) why = { 0 };
     g_auto(virQuotaVerb) verb = { .pool = pool, .vol = vol };
+    virErrorPtr undone;
     int ret;
 
     virCheckFlags(VIR_STORAGE_VOL_DELETE_ZEROED |
                   VIR_STORAGE_VOL_DELETE_WITH_SNAPSHOTS, -1);
+
+    /* Of what the storage driver undoes: a refusal that was waited for forgets it */
+    virErrorPreserveLast(&undone);
 
     verb.slow = flags & VIR_STORAGE_VOL_DELETE_ZEROED;
     virQuotaVerbBegin(&verb);
@@ -179,5 +183,9 @@ virQuotaVolDelete(virStoragePoolObj *pool,
     if (ret < 0 && virQuotaPoolWait(pool, vol, &why))
         ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);
 
+    if (undone && undone->code != VIR_ERR_OK)
+        virErrorRestore(&undone);
+    else
+        virFreeError(undone);
     return ret;
 }
