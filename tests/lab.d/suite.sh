@@ -489,12 +489,18 @@ kept_tidy() {
     fi
 }
 
-# queue_tests PATTERN: what is to run into SUITE_DIR/machine and chroot, what is not
+# queue_tests PATTERN: what is to run into SUITE_DIR/machine, chroot and alone, what is not
 # into unchanged and left-out.
 queue_tests() {
     local tier where limit path covers hazard name id on seconds queue
     while IFS=$'\t' read -r tier where limit path covers hazard; do
         name=$(test_name "$path")
+        queue=machine
+        [ "$where" != chroot ] || queue=chroot
+        if [ "$tier" = alone ]; then
+            tier=long
+            queue=alone
+        fi
         case $tier:$where:$limit in
         [a-z]*:chroot:[0-9]* | [a-z]*:machine:[0-9]* | [a-z]*:host:[0-9]*) ;;
         *) die "tests/lab.d/tests: cannot read the line of $path" ;;
@@ -520,11 +526,7 @@ queue_tests() {
             fi
             ;;
         long:* | changed:*) ;;
-        *) die "tests/lab.d/tests: $path: which tier is \"$tier\"? (ci, changed, long)" ;;
-        esac
-        case $where in
-        chroot) queue=chroot ;;
-        *) queue=machine ;;
+        *) die "tests/lab.d/tests: $path: which tier is \"$tier\"? (ci, changed, long, alone)" ;;
         esac
         # Not known yet: about a fourth of what it may take.
         seconds=$(awk -v name="$name" '$2 == name { print $1; exit }' \
@@ -532,7 +534,7 @@ queue_tests() {
         printf '%s\t%s\t%s\t%s\t%s\t%s\n' "${seconds:-$((limit / 4))}" "$where" "$limit" \
             "$path" "$id" "$hazard" >>"$SUITE_DIR/$queue"
     done < <(listed)
-    for queue in machine chroot; do
+    for queue in machine chroot alone; do
         sort -srn -o "$SUITE_DIR/$queue" "$SUITE_DIR/$queue"
     done
 }
@@ -561,7 +563,7 @@ run_suite() {
     # those of another run that is under way stay
     find "$LAB_CACHE/log/tests" -name '*.log' -mmin +300 -delete
     SUITE_DIR=$(mktemp -d)
-    for queue in results seconds machine chroot unchanged left-out resumed; do
+    for queue in results seconds machine chroot alone unchanged left-out resumed; do
         : >"$SUITE_DIR/$queue"
     done
     if [ -n "$SUITE_LONG" ] && [ -z "$pattern" ]; then
@@ -576,6 +578,8 @@ run_suite() {
 
     suite_start machine chroot
     suite_start chroot machine
+    suite_wait
+    suite_start alone
     suite_wait
 
     echo
