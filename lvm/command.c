@@ -119,7 +119,6 @@ typedef struct {
     pid_t pid;
     int output, messages;       /* files in memory; -1: not wanted */
     int status;                 /* of waitpid(2) */
-    unsigned waited_sec;
 } LvmChild;
 
 static void
@@ -182,41 +181,28 @@ lvm_child_reap(LvmChild *child)
     return 0;
 }
 
-/* False: it still runs. */
-static bool
-lvm_pidfd_wait(int fd, unsigned seconds)
-{
-    gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
-    struct pollfd pidfd = { .fd = fd, .events = POLLIN };
-    gint64 left;
-    int ret;
-
-    do {
-        left = (end - g_get_monotonic_time()) / 1000;
-        ret = poll(&pidfd, 1, MAX(left, 0));
-    } while (ret < 0 && errno == EINTR);
-    return ret > 0;
-}
-
 /* -ETIMEDOUT: it still runs. */
 static int
 lvm_child_wait(LvmChild *child, unsigned seconds)
 {
-    gint64 began = g_get_monotonic_time();
-    int fd = syscall(SYS_pidfd_open, child->pid, 0);
-    bool is_over;
+    gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+    struct pollfd pidfd = {
+        .fd = syscall(SYS_pidfd_open, child->pid, 0),
+        .events = POLLIN,
+    };
+    int ret = 0;
 
     /* Linux before 5.3, or a sandbox: there is no deadline then. */
-    if (fd < 0)
-        return lvm_child_reap(child);
-    is_over = lvm_pidfd_wait(fd, MIN(seconds, LVM_LEND_SEC));
-    if (!is_over && seconds > LVM_LEND_SEC && lvm_host_lend()) {
-        is_over = lvm_pidfd_wait(fd, seconds - LVM_LEND_SEC);
-        lvm_host_take_back();
+    while (pidfd.fd >= 0 && ret == 0) {
+        gint64 left = (end - g_get_monotonic_time()) / 1000;
+
+        ret = left > 0 ? poll(&pidfd, 1, left) : -1;
+        if (ret < 0 && left > 0 && errno == EINTR)
+            ret = 0;
     }
-    close(fd);
-    child->waited_sec = (g_get_monotonic_time() - began) / G_USEC_PER_SEC;
-    return is_over ? lvm_child_reap(child) : -ETIMEDOUT;
+    if (pidfd.fd >= 0)
+        close(pidfd.fd);
+    return ret < 0 ? -ETIMEDOUT : lvm_child_reap(child);
 }
 
 static gpointer
@@ -338,12 +324,11 @@ lvm_command_cannot(const char *const *argv, const char *group, int error,
 }
 
 static bool
-lvm_command_slow(const char *const *argv, const char *group, const LvmChild *child,
-                 LvmRefusal *why)
+lvm_command_slow(const char *const *argv, const char *group, LvmRefusal *why)
 {
     lvm_refuse(why, LVM_WHY_SLOW, group, NULL, lvm_command_name(argv), NULL);
     why->error = -ETIMEDOUT;
-    why->asked = child->waited_sec;
+    why->asked = lvm_host_patience_sec();
     return false;
 }
 
@@ -359,7 +344,7 @@ lvm_command_ask(const char *const *argv, LvmRefusal *why)
             /* one that waits for a dead disk does not end of it */
             kill(child.pid, SIGKILL);
             lvm_child_leave(&child);
-            lvm_command_slow(argv, NULL, &child, why);
+            lvm_command_slow(argv, NULL, why);
             return NULL;
         }
     }
@@ -403,7 +388,7 @@ lvm_command_change(const char *const *argv, const char *group, int lock_fd,
         ret = lvm_child_wait(&child, lvm_host_patience_sec());
         if (ret == -ETIMEDOUT) {
             lvm_child_leave(&child);
-            return lvm_command_slow(argv, group, &child, why);
+            return lvm_command_slow(argv, group, why);
         }
     }
     if (ret < 0)

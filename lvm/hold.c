@@ -22,21 +22,6 @@
 
 /* ---- lock, read ---------------------------------------------------------- */
 
-/* Others of the group may have it for as long as LVM takes. */
-static int
-lvm_hold_lock(const char *group)
-{
-    unsigned patience = lvm_host_patience_sec();
-    unsigned alone = lvm_host_is_next() ? 0 : MIN(patience, LVM_LEND_SEC);
-    int lock_fd = quota_group_lock(group, alone);
-
-    if (lock_fd == -ETIMEDOUT && patience > alone && lvm_host_lend()) {
-        lock_fd = quota_group_lock(group, patience - alone);
-        lvm_host_take_back();
-    }
-    return lock_fd;
-}
-
 static void
 lvm_hold_refuse_lock(const char *group, int error, LvmRefusal *why)
 {
@@ -55,7 +40,7 @@ LvmHold *
 lvm_hold_new(const char *group, const char *tenant, const char *verb,
              LvmRefusal *why)
 {
-    int lock_fd = lvm_hold_lock(group);
+    int lock_fd = quota_group_lock(group, lvm_host_patience_sec());
     LvmHold *hold;
 
     if (lock_fd < 0) {

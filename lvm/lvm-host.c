@@ -25,25 +25,6 @@ lvm_host_patience_sec(void)
                                               : LVM_PATIENCE_SEC;
 }
 
-bool
-lvm_host_lend(void)
-{
-    return !lvm_host || !lvm_host->lend || lvm_host->lend();
-}
-
-bool
-lvm_host_is_next(void)
-{
-    return lvm_host && lvm_host->is_next && lvm_host->is_next();
-}
-
-void
-lvm_host_take_back(void)
-{
-    if (lvm_host && lvm_host->take_back)
-        lvm_host->take_back();
-}
-
 void
 lvm_host_warn(const char *format, ...)
 {

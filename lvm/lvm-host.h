@@ -7,7 +7,6 @@
 #define LVM_HOST_H
 
 #include <glib.h>
-#include <stdbool.h>
 #include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
@@ -24,23 +23,12 @@ typedef struct {
     /* warn: say something that is not an error of the caller's. */
     void (*warn)(const char *message);
 
-    /*
-     * lend: the calling thread waits for longer than LVM_LEND_SEC, for a command or a
-     * group's lock: give others what it keeps from them.  False: too many wait already,
-     * so that this one does not.  take_back: it waits no more.  NULL: it keeps nothing.
-     */
-    bool (*lend)(void);
-    bool (*is_next)(void);      /* another one has lent the same: do not even begin to
-                                   wait without */
-    void (*take_back)(void);
-
     /* Seconds after which nobody waits for a command any longer, or for the lock
      * of a group; 0: LVM_PATIENCE_SEC. */
     unsigned patience_sec;
 } LvmHost;
 
 #define LVM_PATIENCE_SEC 60
-#define LVM_LEND_SEC 1
 
 /* lvm_host_set: once, before any other function of lvm/ is used; @host stays
  * the caller's. */
@@ -48,9 +36,6 @@ void lvm_host_set(const LvmHost *host);
 
 const LvmHost *lvm_host_get(void);
 unsigned lvm_host_patience_sec(void);
-bool lvm_host_lend(void);
-bool lvm_host_is_next(void);
-void lvm_host_take_back(void);
 void lvm_host_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 #pragma GCC visibility pop

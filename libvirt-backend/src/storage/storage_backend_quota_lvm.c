@@ -12,7 +12,6 @@
 
 #include "command.h"
 #include "device.h"
-#include "lvm-host.h"
 #include "read.h"
 #include "storage_backend_quota_lvm.h"
 #include "storage_backend_quota_lvm_internal.h"
@@ -197,11 +196,8 @@ virQuotaPoolStart(virStoragePoolObj *pool)
     g_auto(LvmRefusal) ignored = { 0 };
     char name[QUOTA_LV_MAX_BYTES + 1];
     struct thin_status status = { 0 };
-    g_auto(virQuotaVerb) verb = { .pool = pool };
     bool checked;
     bool done;
-
-    virQuotaVerbBegin(&verb);
 
     if (quota_name_format_lv(def->source.tenant, QUOTA_THIN_POOL_VOLUME, name) < 0)
         return -1;
@@ -247,12 +243,9 @@ virQuotaPoolRefresh(virStoragePoolObj *pool)
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     virStoragePoolDef *newDef = virQuotaPoolGetNewDef(pool);
-    g_auto(virQuotaVerb) verb = { .pool = pool };
     g_autoptr(virQuotaTenant) tenant = NULL;
     const LvmTenant *own;
     size_t i;
-
-    virQuotaVerbBegin(&verb);
 
     /* The active definition was applied when the pool started.  What it was
      * loaded with from the state file is an old copy of the tags. */
@@ -296,7 +289,7 @@ virQuotaPoolStop(virStoragePoolObj *pool)
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_auto(LvmRefusal) why = { 0 };
 
-    if (!(tenant = virQuotaPoolLock(pool, "pool-destroy")))
+    if (!(tenant = virQuotaTenantLock(def, "pool-destroy")))
         return -1;
 
     /* A group that went away has nothing left to deactivate */
@@ -318,6 +311,7 @@ static int
 virQuotaPoolDelete(virStoragePoolObj *pool,
                    unsigned int flags)
 {
+    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_autoptr(virQuotaTenant) tenant = NULL;
     g_autoptr(LvmPlan) plan = NULL;
     g_auto(LvmRefusal) why = { 0 };
@@ -325,7 +319,7 @@ virQuotaPoolDelete(virStoragePoolObj *pool,
 
     virCheckFlags(0, -1);
 
-    if (!(tenant = virQuotaPoolLock(pool, "pool-delete")) ||
+    if (!(tenant = virQuotaTenantLock(def, "pool-delete")) ||
         virQuotaTenantRead(tenant) < 0)
         return -1;
 
@@ -412,19 +406,10 @@ virStorageBackend virStorageBackendQuotaLVM = {
 };
 
 
-static const LvmHost virQuotaHost = {
-    .start = virQuotaHostStart,
-    .warn = virQuotaHostWarn,
-    .is_next = virQuotaVerbIsNext,
-    .lend = virQuotaVerbLend,
-    .take_back = virQuotaVerbTakeBack,
-};
-
-
 int
 virStorageBackendQuotaLVMRegister(void)
 {
-    lvm_host_set(&virQuotaHost);
+    virQuotaHostInit();
 
     if (virStorageBackendRegister(&virStorageBackendQuotaLVM) < 0)
         return -1;

@@ -204,7 +204,7 @@ virQuotaPoolBuild(virStoragePoolObj *pool,
     VIR_EXCLUSIVE_FLAGS_RET(VIR_STORAGE_POOL_BUILD_OVERWRITE,
                             VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, -1);
 
-    if (!(tenant = virQuotaPoolLock(pool, "pool-build")) ||
+    if (!(tenant = virQuotaTenantLock(def, "pool-build")) ||
         virQuotaGroupBuild(tenant, flags & VIR_STORAGE_POOL_BUILD_OVERWRITE) < 0 ||
         virQuotaTenantRead(tenant) < 0)
         return -1;

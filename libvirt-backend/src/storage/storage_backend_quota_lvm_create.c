@@ -276,11 +276,6 @@ virQuotaVolCreateOnce(virStoragePoolDef *def,
 }
 
 
-/* What this thread's virQuotaVolCreateFrom left to be copied: the storage driver does
- * not expect its input to go, nor unlocks the input's pool */
-static GPrivate copiedVol = G_PRIVATE_INIT(NULL);
-
-
 /**
  * virQuotaVolCreate:
  * @pool: pool object
@@ -293,16 +288,9 @@ virQuotaVolCreate(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_auto(LvmRefusal) why = { 0 };
-    g_auto(virQuotaVerb) verb = { .pool = pool };
-    bool lends = g_private_get(&copiedVol) != vol;
-    int ret;
+    int ret = virQuotaVolCreateOnce(def, vol, &why);
 
-    g_private_set(&copiedVol, NULL);
-    if (lends)
-        virQuotaVerbBegin(&verb);
-
-    ret = virQuotaVolCreateOnce(def, vol, &why);
-    if (ret < 0 && lends && virQuotaPoolWait(pool, NULL, &why))
+    if (ret < 0 && virQuotaPoolWait(pool, NULL, &why))
         ret = virQuotaVolCreateOnce(def, vol, &why);
 
     return ret;
@@ -444,19 +432,14 @@ virQuotaVolCreateFrom(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_auto(LvmRefusal) why = { 0 };
-    g_auto(virQuotaVerb) verb = { .pool = pool, .vol = inputvol };
+    int ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
+
     /* the pool of another's input would stay locked */
-    bool lends = virStorageVolDefFindByName(pool, inputvol->name) == inputvol;
-    int ret;
-
-    if (lends)
-        virQuotaVerbBegin(&verb);
-
-    ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
-    if (ret < 0 && lends && virQuotaPoolWait(pool, inputvol, &why))
+    if (ret < 0 &&
+        virStorageVolDefFindByName(pool, inputvol->name) == inputvol &&
+        virQuotaPoolWait(pool, inputvol, &why))
         ret = virQuotaVolCreateFromOnce(def, vol, inputvol, flags, &why);
 
-    g_private_set(&copiedVol, ret == 0 ? vol : NULL);
     return ret;
 }
 

@@ -167,7 +167,6 @@ virQuotaVolDelete(virStoragePoolObj *pool,
                   unsigned int flags)
 {
     g_auto(LvmRefusal) why = { 0 };
-    g_auto(virQuotaVerb) verb = { .pool = pool, .vol = vol };
     virErrorPtr undone;
     int ret;
 
@@ -177,8 +176,6 @@ virQuotaVolDelete(virStoragePoolObj *pool,
     /* Of what the storage driver undoes: a refusal that was waited for forgets it */
     virErrorPreserveLast(&undone);
 
-    verb.slow = flags & VIR_STORAGE_VOL_DELETE_ZEROED;
-    virQuotaVerbBegin(&verb);
     ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);
     if (ret < 0 && virQuotaPoolWait(pool, vol, &why))
         ret = virQuotaVolDeleteOnce(pool, vol, &flags, &why);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lvm-host.h"
 #include "storage_backend_quota_lvm_internal.h"
 #include "vircommand.h"
 #include "virerror.h"
@@ -22,7 +23,7 @@ VIR_LOG_INIT("storage.storage_backend_quota_lvm_host");
 
 /* libquota-lvm-vg waits for the child.  Its descriptors stay its own: virCommand
  * closes the input that it is given, but only if the child cannot be started. */
-pid_t
+static pid_t
 virQuotaHostStart(const char *const *argv,
                   int input,
                   int output,
@@ -56,10 +57,22 @@ virQuotaHostStart(const char *const *argv,
 }
 
 
-void
+static void
 virQuotaHostWarn(const char *message)
 {
     VIR_WARN("%s", message);
+}
+
+
+void
+virQuotaHostInit(void)
+{
+    static const LvmHost host = {
+        .start = virQuotaHostStart,
+        .warn = virQuotaHostWarn,
+    };
+
+    lvm_host_set(&host);
 }
 
 

@@ -65,14 +65,8 @@ virQuotaPoolDefCopyLayout(virStoragePoolDef *def,
 
 /* storage_backend_quota_lvm_host.c: libvirt as the host of libquota-lvm-vg */
 
-pid_t
-virQuotaHostStart(const char *const *argv,
-                  int input,
-                  int output,
-                  int error);
-
 void
-virQuotaHostWarn(const char *message);
+virQuotaHostInit(void);
 
 void
 virQuotaReportRefusal(virStoragePoolDef *def,
@@ -111,38 +105,6 @@ void
 virQuotaSlowEnd(virQuotaSlow *slow);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virQuotaSlow, virQuotaSlowEnd);
-
-/* A verb with the pool's mutex, which it lends while it has to wait */
-typedef struct _virQuotaVerb virQuotaVerb;
-struct _virQuotaVerb {
-    virStoragePoolObj *pool;
-    virStorageVolDef *vol;
-    bool slow;                      /* it has a place of its own */
-    bool lent;
-    bool waits;                     /* lent, for lvm/ */
-    virQuotaSlow wait;
-};
-
-void
-virQuotaVerbBegin(virQuotaVerb *verb);
-
-void
-virQuotaVerbEnd(virQuotaVerb *verb);
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virQuotaVerb, virQuotaVerbEnd);
-
-bool
-virQuotaVerbIsNext(void);
-
-bool
-virQuotaVerbLend(void);
-
-void
-virQuotaVerbTakeBack(void);
-
-virQuotaTenant *
-virQuotaPoolLock(virStoragePoolObj *pool,
-                 const char *what);
 
 void
 virQuotaPoolLend(virStoragePoolObj *pool,

@@ -111,7 +111,6 @@ virQuotaVolResize(virStoragePoolObj *pool,
 {
     virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
     g_auto(virQuotaSlow) slow = NULL;
-    g_auto(virQuotaVerb) verb = { .pool = pool, .vol = vol };
     virErrorPtr err;
     bool ran = false;
     int ret;
@@ -124,8 +123,6 @@ virQuotaVolResize(virStoragePoolObj *pool,
         virQuotaSlowBegin(def, &slow) < 0)
         return -1;
 
-    verb.slow = slow;
-    virQuotaVerbBegin(&verb);
     ret = virQuotaVolResizeLV(def, vol, capacity, flags, &ran);
     if (!ran)
         return ret;

@@ -30,9 +30,6 @@ static virMutex slowLock = VIR_MUTEX_INITIALIZER;
 static unsigned int slowVerbs;
 static GHashTable *slowPools;
 
-/* The verb that this thread is in; NULL: none that can lend its pool */
-static GPrivate currentVerb = G_PRIVATE_INIT(NULL);
-
 
 /**
  * virQuotaTenantLock:
@@ -144,31 +141,8 @@ virQuotaSlowEnd(virQuotaSlow *slow)
 
 
 /**
- * virQuotaVerbBegin:
- * @verb: pool, locked, and the volume that it is about or NULL; lives as long as the
- *        verb does in this thread
- *
- * From now on the pool is lent to others whenever LVM, or the group's lock, keep the
- * verb waiting for long.  The caller must not rely on anything of the pool, but for
- * that volume, to stay as it was before it locked a tenant.
- */
-void
-virQuotaVerbBegin(virQuotaVerb *verb)
-{
-    g_private_set(&currentVerb, verb);
-}
-
-
-void
-virQuotaVerbEnd(virQuotaVerb *verb G_GNUC_UNUSED)
-{
-    g_private_set(&currentVerb, NULL);
-}
-
-
-/**
  * virQuotaPoolLend:
- * @pool: pool object, locked
+ * @pool: pool object, locked; no group is
  * @vol: volume that must stay, unless it is marked otherwise; or NULL
  *
  * Others get at @pool until virQuotaPoolTakeBack.  What takes long would otherwise keep
@@ -178,10 +152,6 @@ void
 virQuotaPoolLend(virStoragePoolObj *pool,
                  virStorageVolDef *vol)
 {
-    virQuotaVerb *verb = g_private_get(&currentVerb);
-
-    if (verb)
-        verb->lent = true;
     virStoragePoolObjIncrAsyncjobs(pool);
     if (vol)
         vol->in_use++;
@@ -193,97 +163,10 @@ void
 virQuotaPoolTakeBack(virStoragePoolObj *pool,
                      virStorageVolDef *vol)
 {
-    virQuotaVerb *verb = g_private_get(&currentVerb);
-
     virObjectLock(pool);
     if (vol)
         vol->in_use--;
     virStoragePoolObjDecrAsyncjobs(pool);
-    if (verb)
-        verb->lent = false;
-}
-
-
-/* Whether another verb of the pool waits, or copies: the next must not keep the pool
- * for as long as it takes to see that it has to wait, too */
-bool
-virQuotaVerbIsNext(void)
-{
-    virQuotaVerb *verb = g_private_get(&currentVerb);
-    VIR_LOCK_GUARD lock = virLockGuardLock(&slowLock);
-
-    return verb && !verb->lent && slowPools &&
-        g_hash_table_contains(slowPools,
-                              virStoragePoolObjGetDef(verb->pool)->name);
-}
-
-
-/* Called by lvm/ when this thread waits for long, and when it waits no more */
-bool
-virQuotaVerbLend(void)
-{
-    virQuotaVerb *verb = g_private_get(&currentVerb);
-
-    if (!verb || verb->lent)
-        return true;
-
-    /* It may hold one already */
-    if (!verb->slow && virQuotaSlowBegin(virStoragePoolObjGetDef(verb->pool),
-                                         &verb->wait) < 0) {
-        virResetLastError();
-        return false;
-    }
-
-    virQuotaPoolLend(verb->pool, verb->vol);
-    verb->waits = true;
-    return true;
-}
-
-
-void
-virQuotaVerbTakeBack(void)
-{
-    virQuotaVerb *verb = g_private_get(&currentVerb);
-
-    if (!verb || !verb->waits)
-        return;
-
-    virQuotaPoolTakeBack(verb->pool, verb->vol);
-    virQuotaSlowEnd(&verb->wait);
-    verb->waits = false;
-}
-
-
-/**
- * virQuotaPoolLock:
- * @pool: pool object, locked, and lent to others while the group's lock is waited for
- * @what: the verb
- *
- * Locks the tenant of a pool on which nothing else may be going on, as the storage
- * driver has made sure of before.
- */
-virQuotaTenant *
-virQuotaPoolLock(virStoragePoolObj *pool,
-                 const char *what)
-{
-    virStoragePoolDef *def = virStoragePoolObjGetDef(pool);
-    g_auto(virQuotaVerb) verb = { .pool = pool };
-    g_autoptr(virQuotaTenant) tenant = NULL;
-    bool active = virStoragePoolObjIsActive(pool);
-
-    virQuotaVerbBegin(&verb);
-    if (!(tenant = virQuotaTenantLock(def, what)))
-        return NULL;
-
-    if (virStoragePoolObjGetAsyncjobs(pool) > 0 ||
-        virStoragePoolObjIsActive(pool) != active) {
-        virReportError(VIR_ERR_OPERATION_INVALID,
-                       _("pool '%1$s' was used while %2$s waited for the lock of volume group '%3$s': try again"),
-                       def->name, what, tenant->group);
-        return NULL;
-    }
-
-    return g_steal_pointer(&tenant);
 }
 
 
