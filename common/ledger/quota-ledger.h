@@ -118,8 +118,8 @@ const char *quota_ledger_tenant(const struct quota_ledger *ledger);
 
 /*
  * quota_ledger_is_whole: whether all of the ledger that is in use is still there.
- * Nothing forbids its tenant to punch holes into it, and who then touches it waits until
- * that is over, which can be made to take seconds: look before touching it with a lock
+ * Nothing keeps its tenant from punching holes into it, and whoever touches it then waits
+ * until that is over, which can be made to take seconds: look before touching it with a lock
  * held that others wait for.
  */
 bool quota_ledger_is_whole(const struct quota_ledger *ledger);
