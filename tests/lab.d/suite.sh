@@ -207,7 +207,7 @@ run_listed() {
         0)
             report "$name" ok "$took" "$hazard"
             passed_note "$name" "$identity"
-            long_note ok "$name"
+            long_note ok "$name" "$path"
             sed -n '/^-- .* --$/,$s/^/    /p' "$log"
             ;;
         77)
@@ -215,7 +215,7 @@ run_listed() {
             ;;
         *)
             passed_forget "$name" "$identity"
-            long_note FAIL "$name"
+            long_note FAIL "$name" "$path"
             case $status in
             took*) ;;
             *) status="status $status" ;;
@@ -356,40 +356,52 @@ identity() {
     } | hash_of "${built[@]}"
 }
 
-# long_key: a hash of the whole checkout, and of what it is built and run with.
+# long_key: a hash of the whole checkout but for the tests that tests/lab.d/tests lists,
+# and of what it is built and run with.
 long_key() {
     cd "$LAB_TOP"
     { listed_versions
       find . -type f ! -path ./tests/lab.d/passed ! -path '*/__pycache__/*' \
-          ! -path './.git/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+          ! -path './.git/*' | LC_ALL=C sort |
+          grep -vxFf <(listed | cut -f 4 | sed 's|:.*||; s|^|./|' | sort -u) |
+          tr '\n' '\0' | xargs -0 sha256sum
     } | hash_of long
 }
 
-# long_resume: a run with --long takes hours; what has passed in one of the same
-# checkout that was interrupted, or in which something failed, is not run again.
+# long_note ok|FAIL NAME PATH: so did the test in this run with --long.
+long_note() {
+    [ -z "$LONG_KEPT" ] ||
+        echo "$1 $2 $(sha256sum <"$LAB_TOP/$3" | cut -d' ' -f1)" >>"$LONG_KEPT"
+}
+
+# long_resume PATTERN: a run with --long takes hours.  What has passed in one that was
+# interrupted, or in which something failed, is not run again unless it is named, as long
+# as the checkout is the same; of the listed tests, only its own counts.
 long_resume() {
-    local key
+    local key path name
     LONG_KEPT=$LAB_CACHE/stamp/long-kept
     key=$(long_key)
     if [ "$(head -n 1 "$LONG_KEPT" 2>/dev/null)" != "$key" ]; then
         echo "$key" >"$LONG_KEPT"
     fi
-    sed -n 's/^ok //p' "$LONG_KEPT" >"$SUITE_DIR/resumed"
+    [ -z "$1" ] || return 0
+    while IFS=$'\t' read -r _ _ _ path _ _; do
+        name=$(test_name "$path")
+        ! grep -qxF "ok $name $(sha256sum <"$LAB_TOP/${path%%:*}" | cut -d' ' -f1)" "$LONG_KEPT" ||
+            echo "$name" >>"$SUITE_DIR/resumed"
+    done < <(listed)
 }
 
-# long_note ok|FAIL NAME
-long_note() {
-    [ -z "$LONG_KEPT" ] || echo "$1 $2" >>"$LONG_KEPT"
-}
-
-# long_end: what an earlier part of this run has shown; the next run begins anew once
-# nothing fails.
+# long_end PATTERN: what an earlier part of this run has shown; the next run begins anew
+# once nothing fails.
 long_end() {
     local failed
-    [ -n "$LONG_KEPT" ] || return 0
+    if [ -z "$LONG_KEPT" ] || [ -n "$1" ]; then
+        return 0
+    fi
     if [ -s "$SUITE_DIR/resumed" ]; then
         echo "passed in an earlier part of this run: $(paste -sd' ' "$SUITE_DIR/resumed")"
-        failed=$(sed -n 's/^FAIL //p' "$LONG_KEPT" | sort | uniq -c | awk '{ print $2 " (" $1 ")" }' |
+        failed=$(sed -n 's/^FAIL \([^ ]*\) .*/\1/p' "$LONG_KEPT" | sort | uniq -c | awk '{ print $2 " (" $1 ")" }' |
             paste -sd' ')
         [ -z "$failed" ] || echo "failed in this run, so often: $failed"
     fi
@@ -566,9 +578,7 @@ run_suite() {
     for queue in results seconds machine chroot alone unchanged left-out resumed; do
         : >"$SUITE_DIR/$queue"
     done
-    if [ -n "$SUITE_LONG" ] && [ -z "$pattern" ]; then
-        long_resume
-    fi
+    [ -z "$SUITE_LONG" ] || long_resume "$pattern"
     queue_tests "$pattern"
     LAB_SLOW=$(calibrate 2)
     export LAB_SLOW
@@ -590,7 +600,7 @@ run_suite() {
     if [ -s "$SUITE_DIR/unchanged" ]; then
         echo "not run, unchanged since they passed: $(sed 's/$/,/' "$SUITE_DIR/unchanged" | paste -sd' ' | sed 's/,$//')"
     fi
-    long_end
+    long_end "$pattern"
     if [ -s "$SUITE_DIR/left-out" ]; then
         echo "not run, only with --long: $(paste -sd' ' "$SUITE_DIR/left-out")"
     fi
