@@ -24,9 +24,10 @@
 #include "ledger.h"
 #include "quota-writer.h"
 
-static struct quota_ledger_file *file;
-static struct quota_ledger *ledger;
-static uint64_t state;
+/* Of each thread that attacks: two race for the same words. */
+static _Thread_local struct quota_ledger_file *file;
+static _Thread_local struct quota_ledger *ledger;
+static _Thread_local uint64_t state;
 
 /* xorshift64*, Vigna 2016. */
 static uint64_t
@@ -92,10 +93,19 @@ answer(void)
     quota_store(&file->sample.sample_ns, quota_clock_ns());
 }
 
-/* Answered, and told to wait, as often as somebody asks. */
+/* Answered, and told to wait, as often as somebody asks; and the sampler, which could
+ * say otherwise, is kept away. */
 static void
 stall(void)
 {
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = QUOTA_SAMPLE_LOCK,
+        .l_len = 1,
+    };
+
+    (void)fcntl(ledger->fd, F_OFD_SETLK, &lock);
     for (unsigned n = 0; n < 10000; n++) {
         quota_store(&file->sample.reason, QUOTA_REASON_NONE);
         quota_store(&file->sample.answered, quota_load(&file->counters.doorbell));
@@ -171,6 +181,94 @@ header(void)
     ring();
 }
 
+/* FNV-1a, as in common/ledger/ledger.c: a checksum is no secret. */
+static uint64_t
+checksum(const struct quota_header *what)
+{
+    const unsigned char *bytes = (const unsigned char *)what;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < offsetof(struct quota_header, checksum); i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* A header that is right but for its version, or its features, and in use. */
+static void
+newer(void)
+{
+    struct quota_header forged = ledger->header;
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = QUOTA_LOCK_BASE,
+        .l_len = 1,
+    };
+
+    if (any() % 2)
+        forged.version_major++;
+    else
+        forged.features.incompatible = UINT64_C(1) << any() % 64;
+    forged.checksum = checksum(&forged);
+    memcpy(&file->header, &forged, sizeof(forged));
+    (void)fcntl(ledger->fd, F_OFD_SETLK, &lock);
+    ring();
+}
+
+/* Very many locks, through which the kernel looks for each that others ask for, and
+ * owners everywhere, so that they ask for many. */
+#define FLOOD_LOCKS 16000
+static _Thread_local unsigned flooded;
+
+static void
+flood(void)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = 2 * (int64_t)flooded,
+        .l_len = 1,
+    };
+
+    if (flooded < FLOOD_LOCKS && fcntl(ledger->fd, F_OFD_SETLK, &lock) == 0)
+        flooded++;
+    quota_store(&quota_writer_at(ledger, any() % QUOTA_LEDGER_WRITERS)->owner, 1);
+    quota_store(&file->counters.volumes, QUOTA_LEDGER_VOLUMES);
+    if (any() % 64 == 0)
+        ring();
+}
+
+/* Holes, again and again, in what is mapped so often that each takes long: who touches
+ * it meanwhile waits for that. */
+#define PUNCH_MAPS 2000
+static _Thread_local void *maps[PUNCH_MAPS];
+
+static void
+maps_drop(void)
+{
+    for (unsigned i = 0; i < PUNCH_MAPS && maps[i]; i++) {
+        munmap(maps[i], sizeof(*file));
+        maps[i] = NULL;
+    }
+}
+
+static void
+punch(void)
+{
+    for (unsigned i = 0; !maps[PUNCH_MAPS - 1] && i < PUNCH_MAPS; i++) {
+        maps[i] = mmap(NULL, sizeof(*file), PROT_READ, MAP_SHARED, ledger->fd, 0);
+        if (maps[i] == MAP_FAILED) {
+            fprintf(stderr, "hostile: cannot map the ledger %u times\n", i + 1);
+            exit(1);
+        }
+        (void)*(volatile char *)maps[i];
+    }
+    (void)fallocate(ledger->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                    sizeof(*file));
+    quota_store(&file->counters.volumes, QUOTA_LEDGER_VOLUMES);
+    ring();
+}
+
 static void
 locks(void)
 {
@@ -234,7 +332,7 @@ writes(void)
 #define WAIT_NS UINT64_C(500000000)
 #define WAIT_MOST_NS (5 * WAIT_NS)
 
-static const char *waiter_path;
+static const char *path;
 static atomic_uint waits;
 static atomic_bool is_over;
 
@@ -250,7 +348,7 @@ waiter(void *opaque)
         enum quota_reason why;
         uint64_t began_ns;
 
-        if (quota_ledger_open(waiter_path, true, &own) < 0) {
+        if (quota_ledger_open(path, true, &own) < 0) {
             usleep(100000);
             continue;
         }
@@ -289,80 +387,126 @@ static const struct attack {
     { "restless", restless },
     { "word", word },
     { "header", header },
+    { "newer", newer },
     { "locks", locks },
+    { "flood", flood },
     { "hole", hole },
+    { "punch", punch },
     { "size", size },
     { "writes", writes },
 };
 #define ATTACKS (sizeof(attacks) / sizeof(*attacks))
 
+static size_t chosen = ATTACKS;     /* ATTACKS: all */
+static bool is_waiting;
+static uint64_t end_ns;
+static atomic_ullong done[ATTACKS];
+
+static size_t
+attack_find(const char *name)
+{
+    size_t i = 0;
+
+    while (i < ATTACKS && strcmp(attacks[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* 0, or what opening it gave: then the one that this thread has stays. */
+static int
+take_ledger(void)
+{
+    struct quota_ledger *newer_one;
+    int ret = quota_ledger_open(path, true, &newer_one);
+
+    if (ret < 0)
+        return ret;
+    quota_ledger_close(ledger);
+    ledger = newer_one;
+    file = ledger->file;
+    flooded = 0;
+    maps_drop();
+    return 0;
+}
+
+static void
+attack(uint64_t seed)
+{
+    const size_t stalls = attack_find("stall");
+
+    state = seed | 1;
+    while (quota_clock_ns() < end_ns) {
+        size_t i = chosen < ATTACKS ? chosen : any() % ATTACKS;
+        /* For longer than a wait may take, and nothing else. */
+        bool is_stalling = is_waiting && quota_clock_ns() / 1000000000 % 10 < 4;
+
+        if (chosen == ATTACKS && is_stalling)
+            i = stalls;
+        for (unsigned n = 0; n < 16; n++) {
+            attacks[i].run();
+            atomic_fetch_add(&done[i], 1);
+        }
+        /* A ledger that was replaced is attacked no more, unless somebody still waits in
+         * it: take the new one. */
+        if (!is_stalling && !quota_ledger_is_current(ledger))
+            (void)take_ledger();
+        usleep(100);
+    }
+}
+
+static void *
+second(void *seed)
+{
+    /* the first one may have spoilt it already */
+    while (take_ledger() < 0 && quota_clock_ns() < end_ns)
+        usleep(1000);
+    if (ledger)
+        attack((uintptr_t)seed);
+    return NULL;
+}
+
 int
 main(int argc, char **argv)
 {
-    uint64_t done[ATTACKS] = { 0 };
-    uint64_t end_ns;
-    pthread_t thread;
-    size_t now = 0, stalls = 0;
-    bool is_waiting;
+    pthread_t asker, racer;
+    uint64_t seed;
     int ret;
 
     if (argc != 5) {
         fprintf(stderr, "usage: hostile LEDGER ATTACK SECONDS SEED\n");
         return 2;
     }
-    ret = quota_ledger_open(argv[1], true, &ledger);
-    if (ret < 0) {
-        fprintf(stderr, "hostile: %s %s\n", argv[1], quota_ledger_strerror(ret));
-        return 1;
-    }
-    file = ledger->file;
-    state = strtoull(argv[4], NULL, 0) | 1;
-    while (attacks[stalls].run != stall)
-        stalls++;
-    while (now < ATTACKS && strcmp(attacks[now].name, argv[2]) != 0)
-        now++;
-    if (now == ATTACKS && strcmp(argv[2], "all") != 0) {
+    path = argv[1];
+    chosen = attack_find(argv[2]);
+    seed = strtoull(argv[4], NULL, 0);
+    if (chosen == ATTACKS && strcmp(argv[2], "all") != 0) {
         fprintf(stderr, "hostile: there is no attack %s\n", argv[2]);
         return 2;
     }
+    ret = take_ledger();
+    if (ret < 0) {
+        fprintf(stderr, "hostile: %s %s\n", path, quota_ledger_strerror(ret));
+        return 1;
+    }
 
-    waiter_path = argv[1];
-    is_waiting = now == ATTACKS || attacks[now].run == answer ||
-        attacks[now].run == stall || attacks[now].run == restless;
-    if (is_waiting && pthread_create(&thread, NULL, waiter, NULL) != 0) {
+    is_waiting = chosen == ATTACKS || attacks[chosen].run == answer ||
+        attacks[chosen].run == stall || attacks[chosen].run == restless;
+    end_ns = quota_clock_ns() + strtoull(argv[3], NULL, 0) * 1000000000;
+    if ((is_waiting && pthread_create(&asker, NULL, waiter, NULL) != 0) ||
+        pthread_create(&racer, NULL, second, (void *)(uintptr_t)(seed + 1000)) != 0) {
         fprintf(stderr, "hostile: cannot start a thread\n");
         return 1;
     }
-    end_ns = quota_clock_ns() + strtoull(argv[3], NULL, 0) * 1000000000;
-    while (quota_clock_ns() < end_ns) {
-        size_t i = now < ATTACKS ? now : any() % ATTACKS;
-
-        /* For as long as a wait must not take, and nothing else. */
-        if (now == ATTACKS && quota_clock_ns() / 1000000000 % 10 < 4)
-            i = stalls;
-
-        for (unsigned n = 0; n < 16; n++, done[i]++)
-            attacks[i].run();
-        /* A ledger that was replaced is attacked no more: take the new one. */
-        if (!quota_ledger_is_current(ledger)) {
-            struct quota_ledger *newer;
-
-            if (quota_ledger_open(argv[1], true, &newer) == 0) {
-                quota_ledger_close(ledger);
-                ledger = newer;
-                file = ledger->file;
-            }
-        }
-        usleep(100);
-    }
+    attack(seed);
+    pthread_join(racer, NULL);
     if (is_waiting) {
         atomic_store(&is_over, true);
-        pthread_join(thread, NULL);
+        pthread_join(asker, NULL);
         printf("waits=%u ", atomic_load(&waits));
     }
     for (size_t i = 0; i < ATTACKS; i++)
         if (done[i])
-            printf("%s=%" PRIu64 " ", attacks[i].name, done[i]);
+            printf("%s=%llu ", attacks[i].name, atomic_load(&done[i]));
     printf("seed=%s\n", argv[4]);
     return 0;
 }
