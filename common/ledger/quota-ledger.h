@@ -248,7 +248,8 @@ struct quota_volume_usage {
 int quota_volume_read(const struct quota_ledger *ledger, unsigned i,
                       struct quota_volume_usage *usage);
 
-/* quota_volume_find: the slot of the volume with that name; -ENOENT. */
+/* quota_volume_find: the slot of the volume with that name; -ENOENT, or -EUCLEAN: the
+ * ledger is not whole. */
 int quota_volume_find(const struct quota_ledger *ledger, const char *name);
 
 /*

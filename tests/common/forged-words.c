@@ -119,6 +119,7 @@ static void punch(const struct quota_ledger *ledger, unsigned page)
 static void test_holes(void)
 {
     struct quota_ledger *ledger = scratch_ledger("holes"), *made;
+    struct quota_writer *writer;
 
     g_assert_true(quota_ledger_is_whole(ledger));
     quota_writer_detach(scratch_writer(ledger, "disk0"));
@@ -128,6 +129,8 @@ static void test_holes(void)
     g_assert_true(quota_ledger_is_whole(ledger));
     punch(ledger, 2);
     g_assert_false(quota_ledger_is_whole(ledger));
+    g_assert_cmpint(quota_volume_find(ledger, "disk1"), ==, -EUCLEAN);
+    g_assert_cmpint(quota_writer_attach(ledger, "disk1", &writer), ==, -EUCLEAN);
 
     /* Whoever opens it to write what is so makes another. */
     g_assert_cmpint(quota_ledger_create("vg0", "holes", &made), ==, 0);
