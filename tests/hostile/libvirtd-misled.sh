@@ -130,7 +130,7 @@ fi
 for each in $(grep -o '[a-z-]*=[0-9]*' "$TEST_TMP/said" | grep -v '^seed='); do
     case $each in
     waits=*) at_least "${each#*=}" $((seconds / 10)) "waits of an honest writer" ;;
-    *) at_least "${each#*=}" $((seconds * 2)) "times of attack ${each%=*}" ;;
+    *) at_least "${each#*=}" $((seconds / 2)) "times of attack ${each%=*}" ;;
     esac
 done
 at_least "$(grep -c 'vol-upload .* 0$' "$TEST_TMP/hostile.verbs")" 1 "uploads of the attacked tenant's"
