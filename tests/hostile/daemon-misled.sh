@@ -99,8 +99,9 @@ attack() { # NAME
     fi
     at_most "$p99" $((quiet * 2 + 100)) "$1: answers to another tenant (ms)"
     at_most "$growth" $((quiet_growth * 2 + 500)) "$1: growth of another tenant (ms)"
-    # a fifth of a processor, and a second in advance; and what LVM may be asked
-    at_most "$load" $((25 + 120 / seconds)) "$1: quota-lvmd's load (%)"
+    # a fifth of a processor, a second in advance, and what it does for the other tenant;
+    # and what LVM may be asked
+    at_most "$load" $((30 + 150 / seconds)) "$1: quota-lvmd's load (%)"
     at_most "$lvm" $((50 + 240 / seconds)) "$1: the load of LVM's commands (%)"
     at_most "$lines" $((20 + seconds * 2)) "$1: lines in the log"
     at_most "$(thin_size labvg acme)" $((9 * GIB)) "$1: a pool in which nothing was written"
