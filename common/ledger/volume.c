@@ -45,8 +45,9 @@ static bool has_name(const struct quota_volume *volume, const char *name)
  * take long to touch. */
 #define SLOTS_AT_ONCE 4
 
-/* The first of @end slots that has this name; NULL: that is free. */
-static int search(const struct quota_ledger *ledger, const char *name, unsigned end)
+/* The first of @end slots that has this name (NULL: that is free); @none: none has. */
+static int search(const struct quota_ledger *ledger, const char *name, unsigned end,
+                  int none)
 {
     for (unsigned i = 0; i < end; i++) {
         const struct quota_volume *volume = &ledger->file->volumes[i];
@@ -58,12 +59,12 @@ static int search(const struct quota_ledger *ledger, const char *name, unsigned 
             return i;
         }
     }
-    return -ENOENT;
+    return none;
 }
 
 int quota_volume_find(const struct quota_ledger *ledger, const char *name)
 {
-    return search(ledger, name, quota_volumes_count(ledger));
+    return search(ledger, name, quota_volumes_count(ledger), -ENOENT);
 }
 
 /* Whether a slot can be freed without loss: no writers, all settled, and no
@@ -118,9 +119,9 @@ int quota_volume_claim(struct quota_ledger *ledger, const char *name)
     if (i != -ENOENT) {
         return i;
     }
-    i = search(ledger, NULL, QUOTA_LEDGER_VOLUMES);
+    i = search(ledger, NULL, QUOTA_LEDGER_VOLUMES, -EUSERS);
     if (i < 0) {
-        return i == -ENOENT ? -EUSERS : i;
+        return i;
     }
     volume = &ledger->file->volumes[i];
     quota_store(&volume->sample.sampled_bytes, QUOTA_UNSAMPLED);
