@@ -368,10 +368,14 @@ long_key() {
     } | hash_of long
 }
 
+# long_line ok|FAIL NAME PATH: a line of LONG_KEPT, with the test as it is now.
+long_line() {
+    echo "$1 $2 $(sha256sum <"$LAB_TOP/$3" | cut -d' ' -f1)"
+}
+
 # long_note ok|FAIL NAME PATH: so did the test in this run with --long.
 long_note() {
-    [ -z "$LONG_KEPT" ] ||
-        echo "$1 $2 $(sha256sum <"$LAB_TOP/$3" | cut -d' ' -f1)" >>"$LONG_KEPT"
+    [ -z "$LONG_KEPT" ] || long_line "$@" >>"$LONG_KEPT"
 }
 
 # long_resume PATTERN: a run with --long takes hours.  What has passed in one that was
@@ -387,7 +391,7 @@ long_resume() {
     [ -z "$1" ] || return 0
     while IFS=$'\t' read -r _ _ _ path _ _; do
         name=$(test_name "$path")
-        ! grep -qxF "ok $name $(sha256sum <"$LAB_TOP/${path%%:*}" | cut -d' ' -f1)" "$LONG_KEPT" ||
+        ! grep -qxF "$(long_line ok "$name" "${path%%:*}")" "$LONG_KEPT" ||
             echo "$name" >>"$SUITE_DIR/resumed"
     done < <(listed)
 }
