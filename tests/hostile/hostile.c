@@ -181,7 +181,7 @@ header(void)
     ring();
 }
 
-/* FNV-1a, as in common/ledger/ledger.c: a checksum is no secret. */
+/* FNV-1a, as in common/ledger/ledger.c: anybody can compute it. */
 static uint64_t
 checksum(const struct quota_header *what)
 {
